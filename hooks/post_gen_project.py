@@ -1,0 +1,33 @@
+"""Says what to do next with exactly this project, in colour where the terminal has it."""
+
+import json
+
+from rich.console import Console
+from rich.markup import escape
+
+# tojson escapes all that could end this string: whatever was typed at a prompt stays data.
+COOKIECUTTER = json.loads(
+    r"""
+{{ cookiecutter | tojson }}
+"""
+)
+
+
+def next_steps(answers):
+    """Yield each step as (what to do, the command that does it, or nothing)."""
+    cloud = answers["_clouds"][answers["cloud"]]
+    yield "Go to your new project", f"cd {answers['project_slug']}"
+    if cloud["create"]:
+        yield f"Create the {cloud['container']} on {cloud['store']}", cloud["create"].format(**answers)
+        yield f"Paste {cloud['paste']}", f"into .env, at AIRFLOW_CONN_{answers['connection_id'].upper()}"
+    yield "Start Airflow", "astro dev start"
+    yield "Run the test Dag", "astro dev run dags trigger custom_xcom_backend_test"
+    yield "See the big object in the store", cloud["look"].format(**answers)
+
+
+console = Console(highlight=False)
+console.print(f"\n[bold green]{escape(COOKIECUTTER['project_name'])}[/] is ready.\n")
+for number, (step, command) in enumerate(next_steps(COOKIECUTTER), start=1):
+    console.print(f"  [bold]{number}.[/] {escape(step)}")
+    console.print(f"     [cyan]{escape(command)}[/]", soft_wrap=True)
+console.print("\nREADME.md in that folder has each step in full, and what you should see.\n")

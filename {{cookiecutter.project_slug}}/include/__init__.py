@@ -1,0 +1,1 @@
+"""Code of this project that Dags and Airflow import, as ``include.…``."""

@@ -1,0 +1,51 @@
+"""Runs a Dag to its end on real Airflow, and tells what it left in the metadata database and in the store."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from airflow.dag_processing.dagbag import DagBag
+from airflow.models.xcom import XComModel
+from airflow.sdk import DAG, ObjectStoragePath
+from airflow.utils.session import create_session
+from conftest import DAG_FOLDERS, PATH
+from sqlalchemy import select
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A finished Dag run."""
+
+    dag_id: str
+    run_id: str
+    state: str
+
+    def row(self, key: str, task_id: str) -> Any:
+        """Return what the metadata database holds for an XCom: the value itself, or a reference to an object."""
+        query = select(XComModel.value).filter_by(dag_id=self.dag_id, run_id=self.run_id, task_id=task_id, key=key)
+        with create_session() as session:
+            return session.scalars(query).one()
+
+    def objects(self) -> list[str]:
+        """Return the object storage paths of all objects of this run that are in the store."""
+        base = ObjectStoragePath(os.environ[PATH])
+        base.fs.invalidate_cache()
+        if not base.exists():
+            return []
+        return [str(path) for path in base.rglob("*") if self.run_id in path.parts and path.is_file()]
+
+
+def run_dag(dag_id: str, **conf: Any) -> FinishedRun:
+    """Run a Dag with this configuration, as ``airflow dags test`` does: real tasks, real rows, no scheduler."""
+    dag_run = load_dags()[dag_id].test(run_conf=conf)
+    return FinishedRun(dag_id, dag_run.run_id, str(dag_run.state))
+
+
+@cache
+def load_dags() -> dict[str, DAG]:
+    """Return all Dags of the project and of the tests by ID."""
+    bags = [DagBag(str(folder)) for folder in DAG_FOLDERS]
+    return {dag_id: dag for bag in bags for dag_id, dag in bag.dags.items()}

