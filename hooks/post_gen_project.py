@@ -1,6 +1,8 @@
 """Says what to do next with exactly this project, in colour where the terminal has it."""
 
 import json
+from collections.abc import Iterator
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -13,7 +15,7 @@ COOKIECUTTER = json.loads(
 )
 
 
-def next_steps(answers):
+def next_steps(answers: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield each step as (what to do, the command that does it, or nothing)."""
     cloud = answers["_clouds"][answers["cloud"]]
     yield "Go to your new project", f"cd {answers['project_slug']}"

@@ -3,6 +3,8 @@
 import json
 import re
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 # tojson escapes all that could end this string: whatever was typed at a prompt stays data.
 COOKIECUTTER = json.loads(
@@ -12,7 +14,7 @@ COOKIECUTTER = json.loads(
 )
 
 
-def refusals(answers):
+def refusals(answers: dict[str, Any]) -> Iterator[str]:
     """Yield a line for each answer that breaks a rule: the field, the value, the rule, and a good example."""
     cloud = answers["_clouds"][answers["cloud"]]
     bucket_rules = [[pattern, rule, cloud["bucket"]] for pattern, rule in cloud["bucket_rules"]]

@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -80,9 +81,7 @@ def s3(connection_id: str | None) -> Iterator[ObjectStore]:
 
 @contextmanager
 def gcs(connection_id: str | None) -> Iterator[ObjectStore]:
-    """A gcp-storage-emulator, in a thread of this process."""
-    from gcp_storage_emulator.server import create_server
-
+    """A gcp-storage-emulator, in a process of its own."""
     # gcsfs looks for hierarchical namespaces by gRPC, which the emulator does not speak: each push would take minutes.
     os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"
     port = free_port()
@@ -91,7 +90,8 @@ def gcs(connection_id: str | None) -> Iterator[ObjectStore]:
         "conn_type": "google_cloud_platform",
         "extra": {"project": "test", "is_anonymous": True, "gcs.endpoint": endpoint},
     }
-    with create_server(HOST, port, in_memory=True, default_bucket=BUCKET):
+    command = [sys.executable, "-m", "gcp_storage_emulator", "start", f"--host={HOST}", f"--port={port}"]
+    with server_process([*command, "--in-memory", f"--default-bucket={BUCKET}"], port):
         yield ObjectStore(
             f"gcp-storage-emulator on {endpoint}", f"gs://{connection_id}@{BUCKET}/xcom", json.dumps(connection)
         )
@@ -104,25 +104,15 @@ def azure(connection_id: str | None) -> Iterator[ObjectStore]:
 
     port = free_port()
     endpoint = f"http://{HOST}:{port}"
-    server = subprocess.Popen(
-        [
-            *node(),
-            str(install_azurite() / "node_modules/azurite/dist/src/blob/main.js"),
-            *["--blobHost", HOST, "--blobPort", str(port)],
-            *["--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry", "--silent"],
-        ]
-    )
     account = f"DefaultEndpointsProtocol=http;AccountName={AZURITE_ACCOUNT};AccountKey={AZURITE_KEY}"
     connection_string = f"{account};BlobEndpoint={endpoint}/{AZURITE_ACCOUNT};"
-    try:
-        wait_for_port(port, seconds=60)
+    command = [*node(), str(install_azurite() / "node_modules/azurite/dist/src/blob/main.js")]
+    command += ["--blobHost", HOST, "--blobPort", str(port), "--inMemoryPersistence", "--skipApiVersionCheck"]
+    with server_process([*command, "--disableTelemetry", "--silent"], port):
         with BlobServiceClient.from_connection_string(connection_string) as client:
             client.create_container(BUCKET)
         connection = {"conn_type": "wasb", "extra": {"connection_string": connection_string}}
         yield ObjectStore(f"Azurite on {endpoint}", f"abfs://{connection_id}@{BUCKET}/xcom", json.dumps(connection))
-    finally:
-        server.terminate()
-        server.wait()
 
 
 def node() -> list[str]:
@@ -163,6 +153,21 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@contextmanager
+def server_process(command: list[str], port: int, seconds: float = 60) -> Iterator[None]:
+    """Run a server until the caller is done with it.
+
+    :raises TimeoutError: if nothing listens on the port after ``seconds``
+    """
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for_port(port, seconds)
+        yield
+    finally:
+        server.terminate()
+        server.wait()
+
+
 def wait_for_port(port: int, seconds: float) -> None:
     """Wait until something listens on the port.
 
@@ -174,7 +179,7 @@ def wait_for_port(port: int, seconds: float) -> None:
             if probe.connect_ex((HOST, port)) == 0:
                 return
         time.sleep(0.1)
-    raise TimeoutError(f"nothing listens on {HOST}:{port} after {seconds} s")
+    raise TimeoutError(f"nothing listens on {HOST}:{port} after {seconds} seconds")
 
 
 @dataclass(frozen=True)

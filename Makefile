@@ -1,0 +1,46 @@
+# Each target works from an empty clone: it installs what it needs into .venv* first, and nothing the second time.
+
+PYTHON ?= python3
+# Nothing may write caches into the template's folder: they would be baked.
+export PYTHONDONTWRITEBYTECODE := 1
+export RUFF_CACHE_DIR := $(CURDIR)/.ruff_cache
+CLOUD ?= aws
+BIN := .venv/bin
+
+.PHONY: demo test lint lock golden readme clean help
+
+help: ## Show the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
+
+demo: .venv/installed ## See an XCom land in a bucket, with no account: CLOUD=gcp, azure or local, COMPRESSION=..., THRESHOLD=..., UI=1
+	@$(BIN)/python demo/demo.py $(if $(UI),--ui) cloud=$(CLOUD) compression=$(COMPRESSION) threshold=$(THRESHOLD) $(if $(PICTURE),--picture $(PICTURE))
+
+test: .venv/installed ## Run the tests of the template and of the projects it emits (up to 20 minutes the first time)
+	@echo "Testing every bake, then four projects on real Airflow: about 12 minutes on 2 cores."
+	@$(BIN)/pytest
+
+lint: .venv/installed ## Check format, style and types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/yamllint --strict .
+
+golden: .venv/installed ## Write tests/golden anew, after a change of the template
+	@$(BIN)/pytest tests/test_golden.py --update-golden
+
+readme: .venv/installed ## Write the table of questions in README.md anew
+	@$(BIN)/python docs/readme.py
+
+lock: .venv/installed ## Make the lock files in requirements/ anew
+	@$(BIN)/python requirements/lock.py
+
+clean: ## Remove all environments and demo projects
+	rm -rf .venv .venv-* .demo
+
+.venv/installed: requirements/template.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and f"This needs Python 3.10 or newer, and {sys.executable} is {sys.version.split()[0]}. Name another one: make PYTHON=python3.12 ...")'
+	@echo "Installing the template's tools into .venv (about 20 seconds, once)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements/template.txt uv
+	@$(BIN)/uv pip install --quiet --requirement requirements/template.txt
+	@touch $@

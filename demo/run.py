@@ -1,0 +1,270 @@
+"""Runs the project of this folder on real Airflow with a real object store on loopback, and shows where its XComs went.
+
+`demo.py` starts it, in the project's folder and with the project's own Python.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import httpx
+from dotenv import dotenv_values
+from rich.console import Console
+from rich.table import Table
+
+PROJECT = Path.cwd()
+sys.path[:0] = [str(PROJECT), str(PROJECT / "tests")]
+
+from object_stores import ObjectStore, free_port, open_store  # noqa: E402
+
+DAG_ID = "custom_xcom_backend_test"
+HOME = PROJECT / ".airflow-demo"
+PATH = "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH"
+THRESHOLD = "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD"
+BIN = Path(sys.executable).parent
+
+console = Console(highlight=False, record=True)
+
+
+@dataclass(frozen=True)
+class StoredXCom:
+    """An XCom of the last run: its row in the metadata database, and the object behind the row, if there is one."""
+
+    key: str
+    row: Any
+    value: Any
+    object_bytes: int | None
+
+    @property
+    def value_bytes(self) -> int:
+        """The size of the value's JSON."""
+        return len(json.dumps(self.value))
+
+
+def main() -> None:
+    """Run the Dag once, show the table, and in UI mode keep Airflow until Ctrl-C."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ui", action="store_true")
+    parser.add_argument("--picture", type=Path, help="write the result as an SVG picture here")
+    arguments = parser.parse_args()
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # the object store need not tell each request
+    settings = {name: value or "" for name, value in dotenv_values(".env").items()}
+    shutil.rmtree(HOME, ignore_errors=True)
+    HOME.mkdir()
+    with store_for(settings[PATH]) as store:
+        console.print(f"[bold]3/4 Starting the object store and the metadata database[/]: {store.name}, SQLite")
+        os.environ.update(airflow_settings(settings, store))
+        airflow("db", "migrate")
+        console.print(f"[bold]4/4 Running {DAG_ID} on Airflow[/] (log: {log_file()})")
+        if arguments.ui:
+            with web_ui() as url:
+                run_id = trigger(url)
+                report()
+                keep_open(url, run_id)
+        else:
+            airflow("dags", "test", DAG_ID)
+            report()
+    if arguments.picture:
+        save_picture(arguments.picture)
+
+
+def store_for(path: str) -> AbstractContextManager[ObjectStore]:
+    """Return the store to run with: an emulator for a cloud. A folder needs none, it is used as it is."""
+    if urlsplit(path).scheme == "file":
+        return nullcontext(ObjectStore(f"the folder {path.removeprefix('file://')}", path))
+    return open_store(path)
+
+
+def airflow_settings(settings: dict[str, str], store: ObjectStore) -> dict[str, str]:
+    """Return the environment of Airflow: the project's `.env`, with the emulator in place of the cloud."""
+    connection_id = urlsplit(store.path).username
+    connection = {f"AIRFLOW_CONN_{connection_id.upper()}": store.connection} if connection_id else {}
+    return {
+        **settings,
+        **connection,
+        PATH: store.path,
+        "AIRFLOW_HOME": str(HOME),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME}/airflow.db",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "PYTHONPATH": str(PROJECT),
+        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+    }
+
+
+def log_file() -> Path:
+    """Return where the output of Airflow goes."""
+    return HOME / "airflow.log"
+
+
+def airflow(*arguments: str) -> None:
+    """Run a command of the Airflow CLI to its end.
+
+    :raises SystemExit: with the end of the log, if it fails
+    """
+    with log_file().open("ab") as log:
+        process = subprocess.Popen([str(BIN / "airflow"), *arguments], stdout=log, stderr=log)
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:
+            process.wait()  # Ctrl-C reached it too
+            raise
+    if code:
+        tail = "\n".join(log_file().read_text(errors="replace").splitlines()[-20:])
+        sys.exit(f"{tail}\n`airflow {' '.join(arguments)}` failed: the whole log is in {log_file()}")
+
+
+def report() -> None:
+    """Print the table of where each XCom lives, and what it proves."""
+    xcoms = read_xcoms()
+    table = Table(title=f"\nXComs of push_objects, threshold {os.environ[THRESHOLD]} bytes", title_justify="left")
+    for heading in ("XCom key", "Type", "JSON bytes", "Where it lives", "Stored bytes"):
+        table.add_column(heading, justify="right" if "bytes" in heading else "left", overflow="fold")
+    for xcom in xcoms:
+        in_store = xcom.object_bytes is not None
+        where = str(xcom.row) if in_store else "metadata database"
+        stored = f"{xcom.object_bytes:,}" if in_store else "-"
+        table.add_row(xcom.key, type(xcom.value).__name__, f"{xcom.value_bytes:,}", where, stored)
+    console.print(table)
+    for xcom in xcoms:
+        console.print(sentence(xcom))
+    console.print("pull_objects got both back and found them equal to what was pushed.")
+
+
+def save_picture(file: Path) -> None:
+    """Save what was printed so far as SVG, in a font of the viewer's own: no picture of ours loads anything."""
+    svg = console.export_svg(title="make demo")
+    file.write_text(re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL))
+
+
+def sentence(xcom: StoredXCom) -> str:
+    """Say in a sentence what the table proves about one XCom."""
+    if xcom.object_bytes is None:
+        return f"{xcom.key} has {xcom.value_bytes:,} bytes: the metadata database holds the value itself."
+    return (
+        f"{xcom.key} has {xcom.value_bytes:,} bytes: the metadata database holds only a path of {len(str(xcom.row))} "
+        f"characters, and the object of {xcom.object_bytes:,} bytes is in the store."
+    )
+
+
+def read_xcoms() -> list[StoredXCom]:
+    """Read the rows of push_objects from the metadata database, and the objects behind them from the store."""
+    os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
+    # Airflow reads its settings when it is imported, so only now.
+    from airflow.sdk import ObjectStoragePath
+    from airflow.sdk.execution_time.comms import XComResult
+    from airflow.sdk.execution_time.xcom import XCom
+
+    with sqlite3.connect(f"file:{HOME}/airflow.db?mode=ro", uri=True) as database:
+        query = "SELECT key, value FROM xcom WHERE task_id = 'push_objects' ORDER BY length(value)"
+        rows = [(key, json.loads(value)) for key, value in database.execute(query)]
+    xcoms = []
+    for key, row in rows:
+        is_path = isinstance(row, str) and row.startswith(os.environ[PATH].split("://")[0] + "://")
+        size = ObjectStoragePath(row).stat().st_size if is_path else None
+        value = XCom.deserialize_value(XComResult(key=key, value=row))
+        xcoms.append(StoredXCom(key, row, value, size))
+    return xcoms
+
+
+@contextmanager
+def web_ui() -> Iterator[str]:
+    """Start all of Airflow (API server, scheduler, Dag processor, triggerer), and yield the address of its web UI."""
+    port = free_port()
+    url = f"http://localhost:{port}"
+    os.environ.update(
+        {
+            "AIRFLOW__API__PORT": str(port),
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        }
+    )
+    with log_file().open("ab") as log:
+        # In a session of its own, so that Ctrl-C reaches it once, from here, after the web UI was used.
+        process = subprocess.Popen([str(BIN / "airflow"), "standalone"], stdout=log, stderr=log, start_new_session=True)
+    try:
+        wait_until_healthy(url, process, seconds=120)
+        yield url
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def wait_until_healthy(url: str, process: subprocess.Popen[bytes], seconds: float) -> None:
+    """Wait until scheduler and metadata database report themselves healthy.
+
+    :raises SystemExit: if Airflow ends, or is not healthy after ``seconds``
+    """
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            health = httpx.get(f"{url}/api/v2/monitor/health").json()
+            if health["scheduler"]["status"] == health["metadatabase"]["status"] == "healthy":
+                return
+        except (httpx.HTTPError, ValueError):
+            pass
+        time.sleep(1)
+    sys.exit(f"Airflow did not start: see {log_file()}")
+
+
+def trigger(url: str) -> str:
+    """Run the Dag as a person would, through the REST API, wait for its end, and return the run ID.
+
+    :raises SystemExit: if the run does not succeed within 120 seconds
+    """
+    token = httpx.get(f"{url}/auth/token").json()["access_token"]
+    dag = f"{url}/api/v2/dags/{DAG_ID}"
+    with httpx.Client(headers={"Authorization": f"Bearer {token}"}) as api:
+        deadline = time.monotonic() + 120
+        while api.get(dag).status_code == httpx.codes.NOT_FOUND and time.monotonic() < deadline:
+            time.sleep(1)  # the Dag processor has not read the file yet
+        api.patch(dag, json={"is_paused": False}).raise_for_status()
+        run_id = str(api.post(f"{dag}/dagRuns", json={"logical_date": None}).raise_for_status().json()["dag_run_id"])
+        while time.monotonic() < deadline:
+            state = api.get(f"{dag}/dagRuns/{quote(run_id)}").json()["state"]
+            if state == "success":
+                return run_id
+            if state == "failed":
+                break
+            time.sleep(1)
+    sys.exit(f"The run {run_id} did not succeed: see {url} and {log_file()}")
+
+
+def keep_open(url: str, run_id: str) -> None:
+    """Say where to click, and wait for Ctrl-C."""
+    tab = f"{url}/dags/{DAG_ID}/runs/{quote(run_id)}/tasks/push_objects/xcom"
+    console.print(f"\nAirflow is open at [cyan]{url}[/]. The XComs (Storage, XCom) of this run:\n[cyan]{tab}[/]")
+    console.print("Press Ctrl-C to end it.")
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        console.print("\nEnding Airflow and the object store.")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("\nInterrupted. All that was started has ended.")
