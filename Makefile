@@ -1,6 +1,8 @@
 # Each target works from an empty clone: it installs what it needs into .venv* first, and nothing the second time.
 
 PYTHON ?= python3
+# Trust the certificates that the machine trusts, as pip does: company proxies have their own.
+export UV_SYSTEM_CERTS := 1
 # Nothing may write caches into the template's folder: they would be baked.
 export PYTHONDONTWRITEBYTECODE := 1
 export RUFF_CACHE_DIR := $(CURDIR)/.ruff_cache

