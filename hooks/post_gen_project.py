@@ -1,6 +1,8 @@
 """Says what to do next with exactly this project, in colour where the terminal has it."""
 
 import json
+import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +18,7 @@ COOKIECUTTER = json.loads(
 
 
 def next_steps(answers: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield each step as (what to do, the command that does it, or nothing)."""
+    """Yield each step as (what to do, the command that does it)."""
     cloud = answers["_clouds"][answers["cloud"]]
     yield "Go to your new project", f"cd {answers['project_slug']}"
     if cloud["create"]:
@@ -27,9 +29,21 @@ def next_steps(answers: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "See the big object in the store", cloud["look"].format(**answers)
 
 
-console = Console(highlight=False)
-console.print(f"\n[bold green]{escape(COOKIECUTTER['project_name'])}[/] is ready.\n")
-for number, (step, command) in enumerate(next_steps(COOKIECUTTER), start=1):
-    console.print(f"  [bold]{number}.[/] {escape(step)}")
-    console.print(f"     [cyan]{escape(command)}[/]", soft_wrap=True)
-console.print("\nREADME.md in that folder has each step in full, and what you should see.\n")
+def show(answers: dict[str, Any]) -> None:
+    """Print the steps."""
+    console = Console(highlight=False)
+    console.print(f"\n[bold green]{escape(answers['project_name'])}[/] is ready.\n")
+    for number, (step, command) in enumerate(next_steps(answers), start=1):
+        console.print(f"  [bold]{number}.[/] {escape(step)}")
+        console.print(f"     [cyan]{escape(command)}[/]", soft_wrap=True)
+    console.print("\nREADME.md in that folder has each step in full, and what you should see.\n")
+
+
+# cookiecutter deletes the project when this hook fails, so no terminal may make it fail: one that lacks a letter of the
+# project's name shows a question mark, and one that is gone (`| head`) shows nothing.
+sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+try:
+    show(COOKIECUTTER)
+    sys.stdout.flush()
+except OSError:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
