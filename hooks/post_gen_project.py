@@ -45,5 +45,5 @@ sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
 try:
     show(COOKIECUTTER)
     sys.stdout.flush()
-except OSError:
+except (OSError, SystemExit):  # rich turns a closed pipe into SystemExit
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
