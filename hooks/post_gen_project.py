@@ -4,6 +4,8 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -38,6 +40,10 @@ def show(answers: dict[str, Any]) -> None:
         console.print(f"     [cyan]{escape(command)}[/]", soft_wrap=True)
     console.print("\nREADME.md in that folder has each step in full, and what you should see.\n")
 
+
+# Folders cannot be chosen by name as files can: this one is empty where the custom class was not asked for.
+with suppress(OSError):
+    Path("include/xcom_backend").rmdir()
 
 # cookiecutter deletes the project when this hook fails, so no terminal may make it fail: one that lacks a letter of the
 # project's name shows a question mark, and one that is gone (`| head`) shows nothing.

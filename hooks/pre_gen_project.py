@@ -24,6 +24,10 @@ def refusals(answers: dict[str, Any]) -> Iterator[str]:
                 name = f"{field} ({cloud['store']})" if field == "bucket" else field
                 yield f"{name} = {json.dumps(answers[field])} is refused: {rule}. A good one: {example}"
                 break
+    for together, rule, example in answers["_refused"]:
+        if all(re.fullmatch(pattern, str(answers[field])) for field, pattern in together.items()):
+            pairs = ", ".join(f"{field} = {json.dumps(answers[field])}" for field in together)
+            yield f"{pairs} is refused: {rule}. A good one: {example}"
 
 
 lines = list(refusals(COOKIECUTTER))

@@ -22,11 +22,12 @@ from object_stores import ObjectStore, open_store
 PROJECT = Path(__file__).parent.parent
 DAG_FOLDERS = (PROJECT / "dags", PROJECT / "tests" / "sample_dags")
 PATH = "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH"
+MIRROR = "AIRFLOW__XCOM_BACKEND__MIRROR"
 THRESHOLD = "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD"
 XCOM_SETTINGS = ("AIRFLOW__CORE__XCOM_BACKEND", "AIRFLOW__COMMON_IO__", "AIRFLOW__XCOM_BACKEND__")
 TAKEN_AWAY = ("AIRFLOW", "AWS_", "AZURE_", "GOOGLE_", "GCP_")
 
-STORE = pytest.StashKey[ObjectStore]()
+STORES = pytest.StashKey[list[ObjectStore]]()
 running = ExitStack()
 
 
@@ -34,13 +35,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Start the store, then point this process at it and at an empty metadata database."""
     settings = project_settings()
     home = running.enter_context(tempfile.TemporaryDirectory(prefix="airflow-", ignore_cleanup_errors=True))
-    store = config.stash[STORE] = running.enter_context(open_store(settings[PATH]))
+    stores = config.stash[STORES] = list(open_stores(settings))
     for name in [name for name in os.environ if name.startswith(TAKEN_AWAY)]:
         del os.environ[name]
     os.environ.update({name: value for name, value in settings.items() if name.startswith(XCOM_SETTINGS)})
     os.environ.update(
         {
-            PATH: store.path,
             "AIRFLOW_HOME": home,
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
@@ -49,9 +49,11 @@ def pytest_configure(config: pytest.Config) -> None:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
     )
-    connection_id = urlsplit(store.path).username
-    if store.connection and connection_id:
-        os.environ[f"AIRFLOW_CONN_{connection_id.upper()}"] = store.connection
+    for variable, store in zip((PATH, MIRROR), stores, strict=False):
+        os.environ[variable] = store.path
+        connection_id = urlsplit(store.path).username
+        if store.connection and connection_id:
+            os.environ[f"AIRFLOW_CONN_{connection_id.upper()}"] = store.connection
 
 
 def pytest_unconfigure() -> None:
@@ -61,7 +63,20 @@ def pytest_unconfigure() -> None:
 
 def pytest_report_header(config: pytest.Config) -> str:
     """Say which store stands for the real one, so that nobody takes a folder for a cloud."""
-    return f"XCom object store: {config.stash[STORE].name}"
+    return f"XCom object store: {' and '.join(store.name for store in config.stash[STORES])}"
+
+
+def open_stores(settings: dict[str, str]) -> Iterator[ObjectStore]:
+    """Start the store of the object storage path and, if there is one, of the mirror."""
+    primary = running.enter_context(open_store(settings[PATH]))
+    yield primary
+    mirror = settings.get(MIRROR)
+    if not mirror:
+        return
+    if urlsplit(mirror).username and urlsplit(mirror).username == urlsplit(settings[PATH]).username:
+        yield ObjectStore("another folder of it", f"{primary.path}-mirror", primary.connection)
+    else:
+        yield running.enter_context(open_store(mirror))
 
 
 def project_settings() -> dict[str, str]:
@@ -97,12 +112,22 @@ def metadata_database() -> None:
 
 @pytest.fixture
 def set_threshold(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
-    """Return a function that sets the threshold in bytes for one test: the provider remembers it, so it must forget."""
+    """Return a function that sets the threshold in bytes for one test: the backend remembers it, so it must forget."""
     from airflow.providers.common.io.xcom import backend
+
+    remembered: list[Any] = [backend._get_threshold]
+    with suppress(ImportError):
+        from include.xcom_backend.settings import settings
+
+        remembered.append(settings)
+
+    def forget() -> None:
+        for function in remembered:
+            function.cache_clear()
 
     def set_to(size: int) -> None:
         monkeypatch.setenv(THRESHOLD, str(size))
-        backend._get_threshold.cache_clear()
+        forget()
 
     yield set_to
-    backend._get_threshold.cache_clear()
+    forget()

@@ -11,7 +11,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.models.xcom import XComModel
 from airflow.sdk import DAG, ObjectStoragePath
 from airflow.utils.session import create_session
-from conftest import DAG_FOLDERS, PATH
+from conftest import DAG_FOLDERS, MIRROR, PATH
 from sqlalchemy import select
 
 
@@ -30,12 +30,19 @@ class FinishedRun:
             return session.scalars(query).one()
 
     def objects(self) -> list[str]:
-        """Return the object storage paths of all objects of this run that are in the store."""
-        base = ObjectStoragePath(os.environ[PATH])
-        base.fs.invalidate_cache()
-        if not base.exists():
-            return []
-        return [str(path) for path in base.rglob("*") if self.run_id in path.parts and path.is_file()]
+        """Return the object storage paths of all objects of this run that are in the store, or in both stores."""
+        bases = [ObjectStoragePath(os.environ[name]) for name in (PATH, MIRROR) if os.environ.get(name)]
+        for base in bases:
+            base.fs.invalidate_cache()
+        paths = (path for base in bases if base.exists() for path in base.rglob("*"))
+        return [str(path) for path in paths if self.run_id in path.parts and path.is_file()]
+
+
+def referred(row: Any) -> list[str]:
+    """Return the object storage paths that a row of the metadata database refers to: none if it holds the value."""
+    if isinstance(row, str) and row.startswith(os.environ[PATH]):
+        return [row]
+    return list(row["paths"]) if isinstance(row, dict) and row.get("kind") == "reference" else []
 
 
 def run_dag(dag_id: str, **conf: Any) -> FinishedRun:
