@@ -185,7 +185,7 @@ class Airflow:
         command = [str(Path(sys.executable).parent / "airflow"), *arguments]
         with (self.home / "airflow.log").open("ab") as log:
             output: dict[str, Any] = {"stdout": log, "stderr": log}
-            process = subprocess.Popen(command, env=self.settings, start_new_session=True, **output)  # noqa: S603
+            process = subprocess.Popen(command, env=self.settings, start_new_session=True, **output)
         self.processes.append(process)
         return process
 
