@@ -9,7 +9,7 @@ export RUFF_CACHE_DIR := $(CURDIR)/.ruff_cache
 CLOUD ?= aws
 BIN := .venv/bin
 
-.PHONY: demo test lint lock golden readme clean help
+.PHONY: demo test lint lock golden readme bench-compression clean help
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -35,6 +35,9 @@ readme: .venv/installed ## Write the table of questions in README.md anew
 
 lock: .venv/installed ## Make the lock files in requirements/ anew
 	@$(BIN)/python requirements/lock.py
+
+bench-compression: .venv/installed ## Count the compressed XComs that get lost, and write benchmarks/compression.md anew
+	@$(BIN)/python benchmarks/compression_proof.py
 
 clean: ## Remove all environments and demo projects
 	rm -rf .venv .venv-* .demo
