@@ -15,7 +15,7 @@ COOKIECUTTER = json.loads(
 
 
 def refusals(answers: dict[str, Any]) -> Iterator[str]:
-    """Yield a line for each answer that breaks a rule: the field, the value, the rule, and a good example."""
+    """Yield a line for each answer that breaks a rule, alone or with another: field, value, rule, a good example."""
     cloud = answers["_clouds"][answers["cloud"]]
     bucket_rules = [[pattern, rule, cloud["bucket"]] for pattern, rule in cloud["bucket_rules"]]
     for field, rules in {**answers["_rules"], "bucket": bucket_rules}.items():
@@ -24,10 +24,11 @@ def refusals(answers: dict[str, Any]) -> Iterator[str]:
                 name = f"{field} ({cloud['store']})" if field == "bucket" else field
                 yield f"{name} = {json.dumps(answers[field])} is refused: {rule}. A good one: {example}"
                 break
-    for together, rule, example in answers["_refused"]:
+    for refused in answers["_refused"]:
+        together = refused["answers"]
         if all(re.fullmatch(pattern, str(answers[field])) for field, pattern in together.items()):
-            pairs = ", ".join(f"{field} = {json.dumps(answers[field])}" for field in together)
-            yield f"{pairs} is refused: {rule}. A good one: {example}"
+            pairs = " with ".join(f"{field} = {json.dumps(answers[field])}" for field in together)
+            yield f"{pairs} is refused: {refused['rule']}. A good one: {refused['example']}"
 
 
 lines = list(refusals(COOKIECUTTER))

@@ -10,7 +10,7 @@ from typing import Any
 
 import fsspec
 import pytest
-from airflow.sdk import ObjectStoragePath
+from airflow.providers.common.compat.sdk import ObjectStoragePath
 from conftest import THRESHOLD
 from dag_runs import FinishedRun, referred, run_dag
 
@@ -92,3 +92,8 @@ def test_a_task_that_runs_again_leaves_no_second_object(set_threshold: SetThresh
     run = run_dag("fails_once")
     assert run.state == "success"
     assert sorted(run.objects()) == sorted(referred(run.row("big_obj", "push")))
+
+
+def test_a_string_that_looks_like_json_comes_back_as_a_string(set_threshold: SetThreshold) -> None:
+    set_threshold(1000)
+    assert run_dag("looks_like_json").state == "success"
