@@ -15,7 +15,7 @@ COOKIECUTTER = json.loads(
 
 
 def refusals(answers: dict[str, Any]) -> Iterator[str]:
-    """Yield a line for each answer that breaks a rule: the field, the value, the rule, and a good example."""
+    """Yield a line for each answer that breaks a rule, alone or with another: field, value, rule, and a good example."""
     cloud = answers["_clouds"][answers["cloud"]]
     bucket_rules = [[pattern, rule, cloud["bucket"]] for pattern, rule in cloud["bucket_rules"]]
     for field, rules in {**answers["_rules"], "bucket": bucket_rules}.items():
@@ -24,6 +24,10 @@ def refusals(answers: dict[str, Any]) -> Iterator[str]:
                 name = f"{field} ({cloud['store']})" if field == "bucket" else field
                 yield f"{name} = {json.dumps(answers[field])} is refused: {rule}. A good one: {example}"
                 break
+    for row in answers["_refused"]:
+        field, value = row["field"], row["value"]
+        if all(answers[name] == answer for name, answer in {**row["with"], field: value}.items()):
+            yield f"{field} = {json.dumps(value)} is refused: {row['rule']}. A good one: {row['example']}"
 
 
 lines = list(refusals(COOKIECUTTER))

@@ -3,41 +3,74 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import platform
 import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from packaging.specifiers import SpecifierSet
+
 ROOT = Path(__file__).parent.parent
-LOCK = ROOT / "requirements" / "projects.txt"
+REQUIREMENTS = ROOT / "requirements"
+LOCKS = {"3": REQUIREMENTS / "projects.txt", "2": REQUIREMENTS / "projects-airflow2.txt"}
 BIN = Path(sys.executable).parent
 
 
-def project_environment(name: str, requirement_files: Iterable[Path]) -> Path:
+class NoPythonError(Exception):
+    """No Python of this machine can run this Airflow. Its text is one line that says so."""
+
+
+def project_environment(name: str, requirement_files: Iterable[Path], airflow: str = "3") -> Path:
     """Return the Python of the environment ``.venv-<name>``, after it has got all of the requirement files.
 
-    A second call with the same files and the same lock installs nothing.
+    A second call with the same files and the same lock installs nothing. What a project names in a
+    ``requirements-no-deps.txt`` beside these files comes too, as its Dockerfile does it.
+
+    :param airflow: the answer to the template's question of this name
+    :raises NoPythonError: if no Python of this machine can run that Airflow
     """
     environment = ROOT / f".venv-{name}"
     python = environment / "bin" / "python"
     stamp = environment / "installed"
     files = list(requirement_files)
-    wanted = fingerprint(files)
+    interpreter = python_for(airflow)
+    wanted = fingerprint(interpreter, LOCKS[airflow], files)
     if stamp.exists() and stamp.read_text() == wanted:
         return python
     uv = str(BIN / "uv")
-    if not python.exists():
-        subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(environment)], check=True)
+    subprocess.run([uv, "venv", "--quiet", "--allow-existing", "--python", interpreter, str(environment)], check=True)
     requirements = [argument for file in files for argument in ("--requirement", str(file))]
-    install = [uv, "pip", "install", "--quiet", "--python", str(python), "--constraint", str(LOCK)]
-    subprocess.run([*install, *requirements], check=True)
+    install = [uv, "pip", "install", "--quiet", "--python", str(python)]
+    subprocess.run([*install, "--constraint", str(LOCKS[airflow]), *requirements], check=True)
+    for file in sorted({file.with_name("requirements-no-deps.txt") for file in files}):
+        if file.exists():
+            subprocess.run([*install, "--no-deps", "--requirement", str(file)], check=True)
     stamp.write_text(wanted)
     return python
 
 
-def fingerprint(files: list[Path]) -> str:
+def python_for(airflow: str) -> str:
+    """Return the path of a Python that runs this Airflow: the one that runs this, or else another of this machine.
+
+    :raises NoPythonError: if there is none
+    """
+    pins = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))["_airflow"][airflow]
+    if SpecifierSet(pins["python"]).contains(platform.python_version()):
+        return sys.executable
+    find = [str(BIN / "uv"), "python", "find", "--system", "--no-python-downloads", "--no-project", pins["python"]]
+    found = subprocess.run(find, capture_output=True, text=True)
+    if found.returncode == 0:
+        return found.stdout.strip()
+    raise NoPythonError(
+        f"Airflow {pins['version']} needs {pins['python_words']}, and on the PATH is only {platform.python_version()}."
+    )
+
+
+def fingerprint(interpreter: str, lock: Path, files: list[Path]) -> str:
     """Return a hash of what decides what is installed: Python, the lock, the requirement files and their neighbours."""
     folders = {file.parent for file in files}
-    texts = [LOCK, *sorted(file for folder in folders for file in folder.glob("requirements*.txt"))]
+    texts = [lock, *sorted(file for folder in folders for file in folder.glob("requirements*.txt"))]
     content = b"\0".join(file.read_bytes() for file in texts)
-    return hashlib.sha256(sys.version.encode() + content).hexdigest()
+    return hashlib.sha256(f"{interpreter} {sys.version}".encode() + content).hexdigest()

@@ -1,7 +1,8 @@
 """Every Dag of this project loads, also without its connections and variables: `astro dev parse` runs this.
 
 The Astro CLI writes a file of this name where there is none; the one of CLI 1.45 fails on Airflow 3.3, whose DagBag has
-no `include_examples`. This one does the same job. Files named in `dag_integrity_exceptions.txt` may fail.
+no `include_examples`. This one does the same job on Airflow 2 and 3. Files named in `dag_integrity_exceptions.txt` may
+fail.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ os.environ.update(
     }
 )
 
-from airflow.dag_processing.dagbag import DagBag  # noqa: E402
-from airflow.sdk import BaseHook, Connection, Variable  # noqa: E402
+from airflow.models import DagBag  # noqa: E402
+from airflow.providers.common.compat.sdk import BaseHook, Connection, Variable  # noqa: E402
 
 
 def exceptions() -> set[str]:
@@ -40,8 +41,9 @@ def exceptions() -> set[str]:
 def no_environment() -> Iterator[None]:
     """Answer every look-up of a connection or variable with a stand-in: parsing must not depend on the real ones."""
 
-    def any_variable(key: str, default: object = None, **_: object) -> object:
-        return f"MOCKED_{key.upper()}" if default is None else default
+    def any_variable(key: str, default: object = None, default_var: object = None, **_: object) -> object:
+        found = default if default_var is None else default_var  # Airflow 3 says default, Airflow 2 default_var
+        return f"MOCKED_{key.upper()}" if found is None else found
 
     def any_connection(conn_id: str) -> Connection:
         return Connection(conn_id=conn_id, conn_type="generic")

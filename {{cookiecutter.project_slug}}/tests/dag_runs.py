@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from airflow.dag_processing.dagbag import DagBag
-from airflow.models.xcom import XComModel
-from airflow.sdk import DAG, ObjectStoragePath
+from airflow.models import DagBag
+from airflow.providers.common.compat.sdk import DAG, ObjectStoragePath
 from airflow.utils.session import create_session
 from conftest import DAG_FOLDERS, PATH
-from sqlalchemy import select
+from sqlalchemy import text
+
+ROW = text("SELECT value FROM xcom WHERE dag_id = :dag_id AND run_id = :run_id AND task_id = :task_id AND key = :key")
 
 
 @dataclass(frozen=True)
@@ -25,9 +27,9 @@ class FinishedRun:
 
     def row(self, key: str, task_id: str) -> Any:
         """Return what the metadata database holds for an XCom: the value itself, or a reference to an object."""
-        query = select(XComModel.value).filter_by(dag_id=self.dag_id, run_id=self.run_id, task_id=task_id, key=key)
+        names = {"dag_id": self.dag_id, "run_id": self.run_id, "task_id": task_id, "key": key}
         with create_session() as session:
-            return session.scalars(query).one()
+            return json.loads(session.execute(ROW, names).scalar_one())
 
     def objects(self) -> list[str]:
         """Return the object storage paths of all objects of this run that are in the store."""

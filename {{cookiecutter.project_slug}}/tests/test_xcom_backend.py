@@ -10,7 +10,7 @@ from typing import Any
 
 import fsspec
 import pytest
-from airflow.sdk import ObjectStoragePath
+from airflow.providers.common.compat.sdk import ObjectStoragePath
 from dag_runs import FinishedRun, run_dag
 
 COMPRESSION = os.environ.get("AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_COMPRESSION")
@@ -89,3 +89,8 @@ def test_a_task_that_runs_again_leaves_no_second_object(set_threshold: SetThresh
     run = run_dag("fails_once")
     assert run.state == "success"
     assert run.objects() == [run.row("big_obj", "push")]
+
+
+def test_a_string_that_looks_like_json_comes_back_as_a_string(set_threshold: SetThreshold) -> None:
+    set_threshold(1000)
+    assert run_dag("looks_like_json").state == "success"

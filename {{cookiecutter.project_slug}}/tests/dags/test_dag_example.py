@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from airflow.dag_processing.dagbag import DagBag
-from airflow.sdk import DAG
+from airflow.models import DagBag
+from airflow.providers.common.compat.sdk import DAG
 
 BAG = DagBag(str(Path(__file__).parents[2] / "dags"))
 
