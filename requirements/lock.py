@@ -4,10 +4,13 @@
 - `projects.in`, gathered from the requirement files of a bake of every cloud and compression, and `projects.txt`, its
   lock: used as constraints where the tests install the requirement files of a bake, so that they run on the same
   packages today and next year. The bakes themselves pin only what they name.
+- `projects-airflow2.in` and `.txt`: the same for bakes with `airflow: 2`, with and without astro-sdk.
+- `projects-next.in` and `.txt`: as `projects`, with the coming Airflow that `next` in cookiecutter.json names.
 """
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import tempfile
@@ -16,35 +19,59 @@ from pathlib import Path
 REQUIREMENTS = Path(__file__).parent
 sys.path.insert(0, str(REQUIREMENTS.parent / "tests"))
 
-from baking import bake, command, product  # noqa: E402
+from baking import CHOICES, CONFIG, bake, command  # noqa: E402
 
-OLDEST_PYTHON = "3.11"
-COMPILE = ("pip", "compile", "--quiet", "--universal", "--python-version", OLDEST_PYTHON)
+COMPILE = ("pip", "compile", "--quiet", "--universal")
 ONLY_PINS = ("--no-annotate", "--no-header", "--no-emit-index-url", "--no-emit-find-links")
+HEAD = "# Gathered by lock.py from a bake of every cloud and compression. Do not edit."
 
 
-def pins_of_all_bakes() -> list[str]:
-    """Return each requirement that some bake names."""
+def pins_of_all_bakes(airflow: str) -> list[str]:
+    """Return each requirement that some bake for this Airflow names, without those that go in without dependencies."""
     pins = set()
+    astro_sdk = (False, True) if airflow == "2" else (False,)
     with tempfile.TemporaryDirectory() as folder:
-        for number, answers in enumerate(product()):
+        combinations = itertools.product(CHOICES["cloud"], CHOICES["compression"], astro_sdk)
+        for number, (cloud, compression, with_astro_sdk) in enumerate(combinations):
+            answers = {"airflow": airflow, "cloud": cloud, "compression": compression, "astro_sdk": with_astro_sdk}
             project = bake(Path(folder), Path(folder, str(number)), answers, accept_hooks=False)
-            for file in project.glob("requirements*.txt"):
+            for file in (project / "requirements.txt", project / "requirements-dev.txt"):
                 lines = (line.strip() for line in file.read_text().splitlines())
                 pins |= {line for line in lines if line and not line.startswith(("#", "-r "))}
     return sorted(pins)
 
 
-def lock(name: str, *options: str) -> None:
-    """Compile `name.in` to `name.txt`, both in this folder."""
+def lock(name: str, pythons: str, *options: str) -> None:
+    """Compile `name.in` to `name.txt`, both in this folder, for these Pythons, such as `>=3.11` or `>=3.11,<3.13`."""
     print(f"Locking requirements/{name}.txt ...", flush=True)
-    files = (f"{name}.in", "--output-file", f"{name}.txt")
-    subprocess.run([command("uv"), *COMPILE, *ONLY_PINS, *options, *files], cwd=REQUIREMENTS, check=True)
+    oldest, *newest = pythons.split(",")
+    files = (str(REQUIREMENTS / f"{name}.in"), "--output-file", str(REQUIREMENTS / f"{name}.txt"))
+    arguments = (*COMPILE, "--python-version", oldest.removeprefix(">="), *ONLY_PINS, *options, *files)
+    with tempfile.TemporaryDirectory() as folder:
+        for below in newest:  # without this uv looks for a solution on newer Pythons too, and finds none
+            marker = f"python_version < '{below.removeprefix('<')}'"
+            Path(folder, "pyproject.toml").write_text(f'[tool.uv]\nenvironments = ["{marker}"]\n')
+        subprocess.run([command("uv"), *arguments], cwd=folder, check=True)
+
+
+def gather() -> None:
+    """Write the `.in` files of the projects anew, from what bakes name now."""
+    pins = {"projects": pins_of_all_bakes("3"), "projects-airflow2": pins_of_all_bakes("2")}
+    version, coming = CONFIG["_airflow"]["3"]["version"], CONFIG["_airflow"]["3"]["next"]
+    pins["projects-next"] = [pin.replace(f"apache-airflow=={version}", f"apache-airflow=={coming}") for pin in pins["projects"]]
+    for name, lines in pins.items():
+        (REQUIREMENTS / f"{name}.in").write_text("\n".join([HEAD, *lines, ""]), newline="\n")
+
+
+def lock_all(*options: str) -> None:
+    """Make every lock anew. With ``--upgrade`` what no `.in` file pins moves to the newest version."""
+    gather()
+    airflow = CONFIG["_airflow"]
+    lock("template", ">=3.10", *options)
+    lock("projects", airflow["3"]["python"], *options)
+    lock("projects-airflow2", airflow["2"]["python"], *options)
+    lock("projects-next", airflow["3"]["python"], "--prerelease=if-necessary-or-explicit", *options)
 
 
 if __name__ == "__main__":
-    head = "# Gathered by lock.py from a bake of every cloud and compression. Do not edit."
-    (REQUIREMENTS / "projects.in").write_text("\n".join([head, *pins_of_all_bakes(), ""]), newline="\n")
-    upgrade = ["--upgrade"] if "--upgrade" in sys.argv[1:] else []
-    for name in ("template", "projects"):
-        lock(name, *upgrade)
+    lock_all(*(["--upgrade"] if "--upgrade" in sys.argv[1:] else []))
