@@ -14,7 +14,7 @@ from rich.console import Console
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from requirements.environment import project_environment  # noqa: E402
+from requirements.environment import NoPythonError, project_environment  # noqa: E402
 
 console = Console(highlight=False)
 
@@ -27,14 +27,20 @@ def main() -> int:
     parser.add_argument("answers", nargs="*", metavar="QUESTION=ANSWER", help="such as cloud=gcp compression=gzip")
     arguments = parser.parse_args()
     answers = dict(answer.split("=", 1) for answer in arguments.answers if not answer.endswith("="))
-    cloud = answers.get("cloud", "aws")
+    cloud, airflow = answers.get("cloud", "aws"), answers.get("airflow", "3")
+    astro_sdk = answers.get("astro_sdk", "") not in ("", "0", "false", "no")
+    name = "-".join([cloud, *(["airflow2"] if airflow == "2" else []), *(["astro-sdk"] if astro_sdk else [])])
     started = time.monotonic()
 
-    say(f"1/4 Baking a project for {cloud}")
-    project = bake({**answers, "project_slug": f"xcom-demo-{cloud}"})
-    say(f"2/4 Installing Airflow and its providers into .venv-{cloud} (the first time about 1 minute, then nothing)")
-    python = project_environment(cloud, [project / "requirements-dev.txt"])
-    command = [str(python), str(ROOT / "demo" / "run.py"), *(["--ui"] if arguments.ui else [])]
+    say(f"1/4 Baking a project for {cloud} on Airflow {airflow}")
+    project = bake({**answers, "project_slug": f"xcom-demo-{name}"})
+    say(f"2/4 Installing Airflow and its providers into .venv-{name} (the first time about 1 minute, then nothing)")
+    try:
+        python = project_environment(name, [project / "requirements-dev.txt"], airflow)
+    except NoPythonError as error:
+        sys.exit(str(error))
+    # Airflow 2 warns of its own deprecations.
+    command = [str(python), "-W", "ignore", str(ROOT / "demo" / "run.py"), *(["--ui"] if arguments.ui else [])]
     if arguments.picture:
         command += ["--picture", str(arguments.picture.absolute())]
     code = run(command, cwd=project)

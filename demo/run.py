@@ -19,7 +19,9 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -33,28 +35,53 @@ sys.path[:0] = [str(PROJECT), str(PROJECT / "tests")]
 
 from object_stores import ObjectStore, free_port, open_store  # noqa: E402
 
-DAG_ID = "custom_xcom_backend_test"
+DAG_IDS = ["custom_xcom_backend_test", *(path.stem for path in sorted(PROJECT.glob("dags/astro_sdk_*.py")))]
 HOME = PROJECT / ".airflow-demo"
 PATH = "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH"
 THRESHOLD = "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD"
 BIN = Path(sys.executable).parent
 
+VERSION = version("apache-airflow")
+AIRFLOW_2 = VERSION.startswith("2.")
+
 console = Console(highlight=False, record=True)
+
+
+@dataclass(frozen=True)
+class Rest:
+    """What of the REST API and the web UI differs between Airflow 2 and 3."""
+
+    api: str
+    health: str
+    new_run: dict[str, Any]
+    xcom_page: str
+
+    def headers(self, url: str) -> dict[str, str]:
+        """Return what a request must carry to be let in: on Airflow 3 a token, which anybody on loopback gets."""
+        if AIRFLOW_2:
+            return {}
+        return {"Authorization": f"Bearer {httpx.get(f'{url}/auth/token').json()['access_token']}"}
+
+
+REST = (
+    Rest("/api/v1", "/health", {}, "/dags/{dag_id}/grid?dag_run_id={run_id}&task_id={task_id}&tab=xcom")
+    if AIRFLOW_2
+    else Rest(
+        "/api/v2", "/api/v2/monitor/health", {"logical_date": None}, "/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/xcom"
+    )
+)
 
 
 @dataclass(frozen=True)
 class StoredXCom:
     """An XCom of the last run: its row in the metadata database, and the object behind the row, if there is one."""
 
+    task_id: str
     key: str
     row: Any
-    value: Any
+    type: str
+    value_bytes: int
     object_bytes: int | None
-
-    @property
-    def value_bytes(self) -> int:
-        """The size of the value's JSON."""
-        return len(json.dumps(self.value))
 
 
 def main() -> None:
@@ -71,15 +98,17 @@ def main() -> None:
         console.print(f"[bold]3/4 Starting the object store and the metadata database[/]: {store.name}, SQLite")
         os.environ.update(airflow_settings(settings, store))
         airflow("db", "migrate")
-        console.print(f"[bold]4/4 Running {DAG_ID} on Airflow[/] (log: {log_file()})")
+        console.print(f"[bold]4/4 Running {' and '.join(DAG_IDS)} on Airflow {VERSION}[/] (log: {log_file()})")
         if arguments.ui:
             with web_ui() as url:
-                run_id = trigger(url)
-                report()
-                keep_open(url, run_id)
+                pages = [xcom_page(url, dag_id, trigger(url, dag_id)) for dag_id in DAG_IDS]
+                for dag_id in DAG_IDS:
+                    report(dag_id)
+                keep_open(url, pages)
         else:
-            airflow("dags", "test", DAG_ID)
-            report()
+            for dag_id in DAG_IDS:
+                airflow("dags", "test", dag_id)
+                report(dag_id)
     if arguments.picture:
         save_picture(arguments.picture)
 
@@ -95,6 +124,9 @@ def airflow_settings(settings: dict[str, str], store: ObjectStore) -> dict[str, 
     """Return the environment of Airflow: the project's `.env`, with the emulator in place of the cloud."""
     connection_id = urlsplit(store.path).username
     connection = {f"AIRFLOW_CONN_{connection_id.upper()}": store.connection} if connection_id else {}
+    if "AIRFLOW_CONN_ASTRO_SDK_SQLITE" in settings:
+        database = {"conn_type": "sqlite", "host": str(HOME / "astro_sdk.db")}
+        connection["AIRFLOW_CONN_ASTRO_SDK_SQLITE"] = json.dumps(database)
     return {
         **settings,
         **connection,
@@ -132,21 +164,35 @@ def airflow(*arguments: str) -> None:
         sys.exit(f"{tail}\n`airflow {' '.join(arguments)}` failed: the whole log is in {log_file()}")
 
 
-def report() -> None:
-    """Print the table of where each XCom lives, and what it proves."""
-    xcoms = read_xcoms()
-    table = Table(title=f"\nXComs of push_objects, threshold {os.environ[THRESHOLD]} bytes", title_justify="left")
-    for heading in ("XCom key", "Type", "JSON bytes", "Where it lives", "Stored bytes"):
+def report(dag_id: str) -> None:
+    """Print the table of where each XCom of a Dag lives, and what it proves."""
+    if dag_id == "custom_xcom_backend_test":
+        xcoms = [xcom for xcom in read_xcoms(dag_id) if xcom.task_id == "push_objects"]
+        console.print(table_of(xcoms, f"XComs of push_objects, threshold {os.environ[THRESHOLD]} bytes", "XCom key"))
+        for xcom in xcoms:
+            console.print(sentence(xcom.key, xcom))
+        console.print("pull_objects got both back and found them equal to what was pushed.")
+    else:
+        xcoms = [xcom for xcom in read_xcoms(dag_id) if xcom.key == "return_value"]
+        console.print(table_of(xcoms, f"What the tasks of {dag_id} returned", "Task"))
+        for xcom in xcoms:
+            if xcom.object_bytes is not None:
+                console.print(sentence(f"What {xcom.task_id} returned", xcom))
+
+
+def table_of(xcoms: list[StoredXCom], title: str, first: str) -> Table:
+    """Return the table of where each XCom lives. Its first column is ``XCom key`` or ``Task``."""
+    table = Table(title=f"\n{title}", title_justify="left")
+    for heading in (first, "Type", "JSON bytes", "Where it lives", "Stored bytes"):
         table.add_column(heading, justify="right" if "bytes" in heading else "left", overflow="fold")
     for xcom in xcoms:
         in_store = xcom.object_bytes is not None
         where = str(xcom.row) if in_store else "metadata database"
         stored = f"{xcom.object_bytes:,}" if in_store else "-"
-        table.add_row(xcom.key, type(xcom.value).__name__, f"{xcom.value_bytes:,}", where, stored)
-    console.print(table)
-    for xcom in xcoms:
-        console.print(sentence(xcom))
-    console.print("pull_objects got both back and found them equal to what was pushed.")
+        table.add_row(
+            xcom.key if first == "XCom key" else xcom.task_id, xcom.type, f"{xcom.value_bytes:,}", where, stored
+        )
+    return table
 
 
 def save_picture(file: Path) -> None:
@@ -155,48 +201,60 @@ def save_picture(file: Path) -> None:
     file.write_text(re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL))
 
 
-def sentence(xcom: StoredXCom) -> str:
+def sentence(name: str, xcom: StoredXCom) -> str:
     """Say in a sentence what the table proves about one XCom."""
     if xcom.object_bytes is None:
-        return f"{xcom.key} has {xcom.value_bytes:,} bytes: the metadata database holds the value itself."
+        return f"{name} has {xcom.value_bytes:,} bytes: the metadata database holds the value itself."
     return (
-        f"{xcom.key} has {xcom.value_bytes:,} bytes: the metadata database holds only a path of {len(str(xcom.row))} "
+        f"{name} has {xcom.value_bytes:,} bytes: the metadata database holds only a path of {len(str(xcom.row))} "
         f"characters, and the object of {xcom.object_bytes:,} bytes is in the store."
     )
 
 
-def read_xcoms() -> list[StoredXCom]:
-    """Read the rows of push_objects from the metadata database, and the objects behind them from the store."""
+def read_xcoms(dag_id: str) -> list[StoredXCom]:
+    """Read a Dag's rows from the metadata database, and the objects behind them from the store."""
     os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
     # Airflow reads its settings when it is imported, so only now.
-    from airflow.sdk import ObjectStoragePath
-    from airflow.sdk.execution_time.comms import XComResult
-    from airflow.sdk.execution_time.xcom import XCom
+    from airflow.providers.common.compat.sdk import ObjectStoragePath, XCom
+    from airflow.utils.json import XComEncoder
 
     with sqlite3.connect(f"file:{HOME}/airflow.db?mode=ro", uri=True) as database:
-        query = "SELECT key, value FROM xcom WHERE task_id = 'push_objects' ORDER BY length(value)"
-        rows = [(key, json.loads(value)) for key, value in database.execute(query)]
+        query = "SELECT task_id, key, value FROM xcom WHERE dag_id = ? ORDER BY length(value)"
+        rows = database.execute(query, [dag_id]).fetchall()
     xcoms = []
-    for key, row in rows:
+    for task_id, key, stored in rows:
+        row = json.loads(stored)
         is_path = isinstance(row, str) and row.startswith(os.environ[PATH].split("://")[0] + "://")
         size = ObjectStoragePath(row).stat().st_size if is_path else None
-        value = XCom.deserialize_value(XComResult(key=key, value=row))
-        xcoms.append(StoredXCom(key, row, value, size))
+        # Airflow 2 hands its backend the bytes of the column, Airflow 3 what their JSON says.
+        value = XCom.deserialize_value(SimpleNamespace(key=key, value=stored if AIRFLOW_2 else row))
+        json_bytes = len(json.dumps(value, cls=XComEncoder))
+        xcoms.append(StoredXCom(task_id, key, row, type(value).__name__, json_bytes, size))
     return xcoms
 
 
 @contextmanager
 def web_ui() -> Iterator[str]:
-    """Start all of Airflow (API server, scheduler, Dag processor, triggerer), and yield the address of its web UI."""
+    """Start all of Airflow with its web UI, which on loopback needs no login, and yield the address of the UI."""
     port = free_port()
     url = f"http://localhost:{port}"
-    os.environ.update(
-        {
-            "AIRFLOW__API__PORT": str(port),
-            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
-        }
-    )
+    if AIRFLOW_2:
+        (HOME / "webserver_config.py").write_text('AUTH_ROLE_PUBLIC = "Admin"\nWTF_CSRF_ENABLED = True\n')
+        os.environ.update(
+            {
+                "AIRFLOW__WEBSERVER__WEB_SERVER_PORT": str(port),
+                "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": "127.0.0.1",
+                "AIRFLOW__API__AUTH_BACKENDS": "airflow.api.auth.backend.default",
+            }
+        )
+    else:
+        os.environ.update(
+            {
+                "AIRFLOW__API__PORT": str(port),
+                "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+                "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            }
+        )
     with log_file().open("ab") as log:
         # In a session of its own, so that Ctrl-C reaches it once, from here, after the web UI was used.
         process = subprocess.Popen([str(BIN / "airflow"), "standalone"], stdout=log, stderr=log, start_new_session=True)
@@ -220,7 +278,7 @@ def wait_until_healthy(url: str, process: subprocess.Popen[bytes], seconds: floa
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            health = httpx.get(f"{url}/api/v2/monitor/health").json()
+            health = httpx.get(f"{url}{REST.health}").json()
             if health["scheduler"]["status"] == health["metadatabase"]["status"] == "healthy":
                 return
         except (httpx.HTTPError, ValueError):
@@ -229,19 +287,18 @@ def wait_until_healthy(url: str, process: subprocess.Popen[bytes], seconds: floa
     sys.exit(f"Airflow did not start: see {log_file()}")
 
 
-def trigger(url: str) -> str:
-    """Run the Dag as a person would, through the REST API, wait for its end, and return the run ID.
+def trigger(url: str, dag_id: str) -> str:
+    """Run a Dag as a person would, through the REST API, wait for its end, and return the run ID.
 
     :raises SystemExit: if the run does not succeed within 120 seconds
     """
-    token = httpx.get(f"{url}/auth/token").json()["access_token"]
-    dag = f"{url}/api/v2/dags/{DAG_ID}"
-    with httpx.Client(headers={"Authorization": f"Bearer {token}"}) as api:
+    dag = f"{url}{REST.api}/dags/{dag_id}"
+    with httpx.Client(headers=REST.headers(url)) as api:
         deadline = time.monotonic() + 120
         while api.get(dag).status_code == httpx.codes.NOT_FOUND and time.monotonic() < deadline:
-            time.sleep(1)  # the Dag processor has not read the file yet
+            time.sleep(1)  # Airflow has not read the file yet
         api.patch(dag, json={"is_paused": False}).raise_for_status()
-        run_id = str(api.post(f"{dag}/dagRuns", json={"logical_date": None}).raise_for_status().json()["dag_run_id"])
+        run_id = str(api.post(f"{dag}/dagRuns", json=REST.new_run).raise_for_status().json()["dag_run_id"])
         while time.monotonic() < deadline:
             state = api.get(f"{dag}/dagRuns/{quote(run_id)}").json()["state"]
             if state == "success":
@@ -252,10 +309,17 @@ def trigger(url: str) -> str:
     sys.exit(f"The run {run_id} did not succeed: see {url} and {log_file()}")
 
 
-def keep_open(url: str, run_id: str) -> None:
+def xcom_page(url: str, dag_id: str, run_id: str) -> str:
+    """Return the address at which the web UI shows the XComs of a run."""
+    task_id = "simulate" if dag_id.startswith("astro_sdk") else "push_objects"
+    return url + REST.xcom_page.format(dag_id=dag_id, task_id=task_id, run_id=quote(run_id))
+
+
+def keep_open(url: str, pages: list[str]) -> None:
     """Say where to click, and wait for Ctrl-C."""
-    tab = f"{url}/dags/{DAG_ID}/runs/{quote(run_id)}/tasks/push_objects/xcom"
-    console.print(f"\nAirflow is open at [cyan]{url}[/]. The XComs (Storage, XCom) of this run:\n[cyan]{tab}[/]")
+    console.print(f"\nAirflow is open at [cyan]{url}[/]. The XComs of this run:")
+    for page in pages:
+        console.print(f"[cyan]{page}[/]", soft_wrap=True)
     console.print("Press Ctrl-C to end it.")
     try:
         signal.pause()

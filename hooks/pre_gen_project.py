@@ -15,7 +15,7 @@ COOKIECUTTER = json.loads(
 
 
 def refusals(answers: dict[str, Any]) -> Iterator[str]:
-    """Yield a line for each answer that breaks a rule, alone or with another: field, value, rule, and a good example."""
+    """Yield a line for each answer that breaks a rule, alone or with another: field, value, rule, a good example."""
     cloud = answers["_clouds"][answers["cloud"]]
     bucket_rules = [[pattern, rule, cloud["bucket"]] for pattern, rule in cloud["bucket_rules"]]
     for field, rules in {**answers["_rules"], "bucket": bucket_rules}.items():

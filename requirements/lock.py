@@ -58,7 +58,9 @@ def gather() -> None:
     """Write the `.in` files of the projects anew, from what bakes name now."""
     pins = {"projects": pins_of_all_bakes("3"), "projects-airflow2": pins_of_all_bakes("2")}
     version, coming = CONFIG["_airflow"]["3"]["version"], CONFIG["_airflow"]["3"]["next"]
-    pins["projects-next"] = [pin.replace(f"apache-airflow=={version}", f"apache-airflow=={coming}") for pin in pins["projects"]]
+    pins["projects-next"] = [
+        pin.replace(f"apache-airflow=={version}", f"apache-airflow=={coming}") for pin in pins["projects"]
+    ]
     for name, lines in pins.items():
         (REQUIREMENTS / f"{name}.in").write_text("\n".join([HEAD, *lines, ""]), newline="\n")
 
