@@ -6,15 +6,20 @@ import io
 import json
 import os
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
 import fsspec
 import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 from dag_runs import FinishedRun, run_dag
+from packaging.version import Version
 
 COMPRESSION = os.environ.get("AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_COMPRESSION")
 THRESHOLD = int(os.environ["AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD"])
+
+# From 3.4 on Airflow keeps what an earlier attempt pushed, row and object.
+KEEPS_ATTEMPTS = Version(version("apache-airflow")) >= Version("3.4.0.dev0")
 
 SetThreshold = Callable[[int], None]
 
@@ -84,11 +89,13 @@ def test_threshold_zero_puts_all_into_the_store(set_threshold: SetThreshold) -> 
     assert sorted(run.objects()) == sorted(pushed_objects(run).values())
 
 
-def test_a_task_that_runs_again_leaves_no_second_object(set_threshold: SetThreshold) -> None:
+def test_a_task_that_runs_again_leaves_no_object_that_nothing_refers_to(set_threshold: SetThreshold) -> None:
     set_threshold(1000)
     run = run_dag("fails_once")
     assert run.state == "success"
-    assert run.objects() == [run.row("big_obj", "push")]
+    objects = run.objects()
+    objects.remove(run.row("big_obj", "push"))
+    assert len(objects) == (1 if KEEPS_ATTEMPTS else 0)
 
 
 def test_a_string_that_looks_like_json_comes_back_as_a_string(set_threshold: SetThreshold) -> None:
