@@ -7,14 +7,21 @@ import json
 import platform
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parent.parent
 REQUIREMENTS = ROOT / "requirements"
-LOCKS = {"3": REQUIREMENTS / "projects.txt", "2": REQUIREMENTS / "projects-airflow2.txt"}
+# By the answer to the template's question `airflow`; `next` is the coming version of Airflow 3.
+LOCKS = {
+    "3": REQUIREMENTS / "projects.txt",
+    "2": REQUIREMENTS / "projects-airflow2.txt",
+    "next": REQUIREMENTS / "projects-next.txt",
+}
 BIN = Path(sys.executable).parent
 
 
@@ -28,7 +35,7 @@ def project_environment(name: str, requirement_files: Iterable[Path], airflow: s
     A second call with the same files and the same lock installs nothing. What a project names in a
     ``requirements-no-deps.txt`` beside these files comes too, as its Dockerfile does it.
 
-    :param airflow: the answer to the template's question of this name
+    :param airflow: the answer to the template's question of this name, or ``next``
     :raises NoPythonError: if no Python of this machine can run that Airflow
     """
     environment = ROOT / f".venv-{name}"
@@ -43,7 +50,12 @@ def project_environment(name: str, requirement_files: Iterable[Path], airflow: s
     subprocess.run([uv, "venv", "--quiet", "--allow-existing", "--python", interpreter, str(environment)], check=True)
     requirements = [argument for file in files for argument in ("--requirement", str(file))]
     install = [uv, "pip", "install", "--quiet", "--python", str(python)]
-    subprocess.run([*install, "--constraint", str(LOCKS[airflow]), *requirements], check=True)
+    with tempfile.TemporaryDirectory() as folder:
+        if airflow == "next":  # in place of the version that the project itself names
+            override = Path(folder, "override.txt")
+            override.write_text(f"apache-airflow=={versions('3')['next']}\n")
+            requirements += ["--override", str(override)]
+        subprocess.run([*install, "--constraint", str(LOCKS[airflow]), *requirements], check=True)
     for file in sorted({file.with_name("requirements-no-deps.txt") for file in files}):
         if file.exists():
             subprocess.run([*install, "--no-deps", "--requirement", str(file)], check=True)
@@ -51,12 +63,18 @@ def project_environment(name: str, requirement_files: Iterable[Path], airflow: s
     return python
 
 
+def versions(airflow: str) -> dict[str, Any]:
+    """Return the row of the template's table of versions for this Airflow."""
+    template = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
+    return dict(template["_airflow"][airflow])
+
+
 def python_for(airflow: str) -> str:
     """Return the path of a Python that runs this Airflow: the one that runs this, or else another of this machine.
 
     :raises NoPythonError: if there is none
     """
-    pins = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))["_airflow"][airflow]
+    pins = versions("3" if airflow == "next" else airflow)
     if SpecifierSet(pins["python"]).contains(platform.python_version()):
         return sys.executable
     find = [str(BIN / "uv"), "python", "find", "--system", "--no-python-downloads", "--no-project", pins["python"]]

@@ -68,11 +68,10 @@ def gather() -> None:
 def lock_all(*options: str) -> None:
     """Make every lock anew. With ``--upgrade`` what no `.in` file pins moves to the newest version."""
     gather()
-    airflow = CONFIG["_airflow"]
     lock("template", ">=3.10", *options)
-    lock("projects", airflow["3"]["python"], *options)
-    lock("projects-airflow2", airflow["2"]["python"], *options)
-    lock("projects-next", airflow["3"]["python"], "--prerelease=if-necessary-or-explicit", *options)
+    lock("projects", ">=3.11", *options)
+    lock("projects-airflow2", CONFIG["_airflow"]["2"]["python"], *options)
+    lock("projects-next", ">=3.11", "--prerelease=if-necessary-or-explicit", *options)
 
 
 if __name__ == "__main__":

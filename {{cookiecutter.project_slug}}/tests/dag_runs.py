@@ -6,15 +6,17 @@ import json
 import os
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 from airflow.models import DagBag
-from airflow.providers.common.compat.sdk import DAG, ObjectStoragePath
+from airflow.providers.common.compat.sdk import ObjectStoragePath
 from airflow.utils.session import create_session
 from conftest import DAG_FOLDERS, MIRROR, PATH
-from sqlalchemy import text
+from sqlalchemy import select
 
-ROW = text("SELECT value FROM xcom WHERE dag_id = :dag_id AND run_id = :run_id AND task_id = :task_id AND key = :key")
+xcom: Any = import_module("airflow.models.xcom")
+XComModel = xcom.XComModel if hasattr(xcom, "XComModel") else xcom.BaseXCom  # Airflow 3, Airflow 2
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,10 @@ class FinishedRun:
 
     def row(self, key: str, task_id: str) -> Any:
         """Return what the metadata database holds for an XCom: the value itself, or a reference to an object."""
-        names = {"dag_id": self.dag_id, "run_id": self.run_id, "task_id": task_id, "key": key}
+        query = select(XComModel.value).filter_by(dag_id=self.dag_id, run_id=self.run_id, task_id=task_id, key=key)
         with create_session() as session:
-            return json.loads(session.execute(ROW, names).scalar_one())
+            row = session.scalars(query).one()
+        return json.loads(row) if isinstance(row, bytes) else row  # Airflow 2 keeps bytes of JSON
 
     def objects(self) -> list[str]:
         """Return the object storage paths of all objects of this run that are in the store, or in both stores."""
@@ -54,7 +57,7 @@ def run_dag(dag_id: str, **conf: Any) -> FinishedRun:
 
 
 @cache
-def load_dags() -> dict[str, DAG]:
+def load_dags() -> dict[str, Any]:
     """Return all Dags of the project and of the tests by ID."""
     bags = [DagBag(str(folder)) for folder in DAG_FOLDERS]
     return {dag_id: dag for bag in bags for dag_id, dag in bag.dags.items()}

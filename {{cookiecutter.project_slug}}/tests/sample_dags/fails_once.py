@@ -1,4 +1,4 @@
-"""Pushes a big XCom, fails in its first try, and runs again: Airflow must remove the first try's object."""
+"""Pushes a big XCom, fails in its first try, and runs again: before 3.4 Airflow removes the first try's object."""
 
 from __future__ import annotations
 

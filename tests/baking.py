@@ -1,0 +1,112 @@
+"""Bakes the template in this process, away from the cookiecutter settings and answers of whoever runs the tests."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from cookiecutter.main import cookiecutter
+
+ROOT = Path(__file__).parent.parent
+PROJECT_TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
+CONFIG = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
+
+QUESTIONS = [name for name in CONFIG if not name.startswith("_")]
+CHOICES: dict[str, list[str]] = {name: CONFIG[name] for name in QUESTIONS if isinstance(CONFIG[name], list)}
+CLOUDS = CHOICES["cloud"]
+# The questions whose answers decide together what a project is. All other questions are free text.
+INTERACTING = ("cloud", "compression", "xcom_backend", "airflow")
+
+Answers = Mapping[str, str]
+Bake = Callable[..., Path]
+
+
+def product() -> list[dict[str, str]]:
+    """Return every combination of the answers that interact, as cookiecutter.json offers them."""
+    return [
+        dict(zip(INTERACTING, answers, strict=True))
+        for answers in itertools.product(*(CHOICES[name] for name in INTERACTING))
+    ]
+
+
+def name_of(answers: Answers) -> str:
+    """Return a short readable name of some answers, as pytest shows it."""
+    return "-".join(answers.values()) or "defaults"
+
+
+def as_typed(value: str) -> str:
+    """Return a Jinja expression that gives exactly this text.
+
+    cookiecutter renders what stands on its command line, but not what is typed at a prompt: so an answer from the
+    command line arrives as if it had been typed.
+    """
+    escaped = value.encode("unicode-escape").decode().replace('"', '\\"')
+    return '{{ "' + escaped + '" }}'
+
+
+def write_settings(home: Path) -> Path:
+    """Write cookiecutter settings under which nothing of the user's own is read or written, and return their file."""
+    settings = home / "cookiecutter.yaml"
+    settings.write_text(json.dumps({f"{name}_dir": str(home / name) for name in ("replay", "cookiecutters")}))
+    return settings
+
+
+def bake(home: Path, output: Path, answers: Answers, *, accept_hooks: bool = True) -> Path:
+    """Bake a project into the folder ``output`` and return the project's own folder.
+
+    :param home: a folder for cookiecutter's settings and replay files
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    project = cookiecutter(
+        str(ROOT),
+        no_input=True,
+        extra_context={name: value if name in CHOICES else as_typed(value) for name, value in answers.items()},
+        output_dir=str(output),
+        config_file=str(write_settings(home)),
+        accept_hooks=accept_hooks,
+    )
+    return Path(project)
+
+
+def command(name: str) -> str:
+    """Return the path of a program that is installed next to this Python, such as ``cookiecutter``."""
+    folder = Path(sys.executable).parent
+    return str(folder / (f"{name}.exe" if os.name == "nt" else name))
+
+
+def clean_environment(home: Path, **variables: str) -> dict[str, str]:
+    """Return this process's environment without what could sway cookiecutter or git, with a home of its own."""
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "PYTEST_", "COOKIECUTTER_"))
+    }
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS", "VIRTUAL_ENV"):
+        kept.pop(name, None)
+    git = {f"GIT_{who}_{what}": f"{who}@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    settings = {"HOME": str(home), "USERPROFILE": str(home), "COOKIECUTTER_CONFIG": str(write_settings(home))}
+    return {**kept, **git, "GIT_CONFIG_NOSYSTEM": "1", "PYTHONUTF8": "1", **settings, **variables}
+
+
+def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end and return its output as text, whatever its exit code."""
+    settings = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "timeout": 600, **options}
+    if "input" in settings:
+        del settings["stdin"]
+    return subprocess.run([str(argument) for argument in arguments], **settings)  # type: ignore[call-overload, no-any-return]
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Return every file of a folder by its path in it, with forward slashes, except what git and bytecode add."""
+    return {path: (folder / path).read_bytes() for path in sorted(paths_of(folder))}
+
+
+def paths_of(folder: Path) -> Iterator[str]:
+    """Yield the path of every file of a folder, relative to it and with forward slashes."""
+    for path in folder.rglob("*"):
+        parts = path.relative_to(folder).parts
+        if path.is_file() and ".git" not in parts and "__pycache__" not in parts:
+            yield "/".join(parts)

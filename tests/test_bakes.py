@@ -1,0 +1,261 @@
+"""Every project that the answers can give: the right files, nothing of the template left in them, all readable."""
+
+from __future__ import annotations
+
+import configparser
+import io
+import itertools
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from baking import (
+    CONFIG,
+    PROJECT_TEMPLATE,
+    ROOT,
+    Answers,
+    Bake,
+    clean_environment,
+    files_of,
+    name_of,
+    paths_of,
+    product,
+    run,
+)
+from cookiecutter.environment import StrictEnvironment
+from cookiecutter.exceptions import FailedHookException
+from cookiecutter.generate import is_copy_only_path
+from cookiecutter.prompt import prompt_for_config
+from dotenv import dotenv_values
+from packaging.requirements import Requirement
+from yamllint import linter
+from yamllint.config import YamlLintConfig
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ALWAYS = """
+.astro/config.yaml
+.astro/dag_integrity_exceptions.txt
+.astro/test_dag_integrity_default.py
+.dockerignore
+.env
+.env.example
+.gitignore
+Dockerfile
+README.md
+airflow_settings.yaml
+dags/.airflowignore
+dags/custom_xcom_backend_test.py
+include/__init__.py
+packages.txt
+plugins/.gitkeep
+pyproject.toml
+requirements-dev.txt
+requirements.txt
+tests/conftest.py
+tests/dag_runs.py
+tests/dags/test_dag_example.py
+tests/object_stores.py
+tests/sample_dags/fails_once.py
+tests/sample_dags/sized_value.py
+tests/test_xcom_backend.py
+"""
+ONLY_WITH: list[tuple[Callable[[Answers], bool], str]] = [
+    (lambda answers: answers["compression"] != "none", "include/xcom_object_storage.py"),
+    (lambda answers: answers["cloud"] == "azure", "tests/azurite-lock.json"),
+]
+NOT_FOR_GIT = {".env", "airflow_settings.yaml"}
+
+PRODUCT = product()
+every_bake = pytest.mark.parametrize("answers", PRODUCT, ids=map(name_of, PRODUCT))
+
+
+def read_lines(text: str) -> list[str]:
+    """Parse a file of one thing a line, with comments, such as .gitignore."""
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def read_requirements(text: str) -> list[Requirement]:
+    """Parse a requirements file, in which each requirement is pinned to one version."""
+    requirements = [Requirement(line) for line in read_lines(text) if not line.startswith("-r ")]
+    assert all(re.fullmatch(r"==[\w.]+", str(requirement.specifier)) for requirement in requirements), text
+    return requirements
+
+
+def read_dockerfile(text: str) -> str:
+    """Parse a Dockerfile of one FROM line: the Astro CLI's standalone mode reads the tag of the first one."""
+    match = re.fullmatch(r"FROM ([\w.-]+(?::\d+)?/[\w./-]+:[\w.-]+)\n", text)
+    assert match, text
+    return match.group(1)
+
+
+def read_yaml(text: str) -> Any:
+    """Parse YAML in which yamllint --strict has nothing to say."""
+    assert not list(linter.run(text, YamlLintConfig("extends: default")))
+    return yaml.safe_load(text)
+
+
+def read_env(text: str) -> dict[str, str | None]:
+    """Parse a .env file by python-dotenv: in it every variable has a value, if only an empty one."""
+    values = dotenv_values(stream=io.StringIO(text))
+    assert None not in values.values()
+    return values
+
+
+def read_markdown(text: str) -> str:
+    """Parse what there is to parse in Markdown: it starts with a title, and every code block ends."""
+    assert text.startswith("# ")
+    assert len(re.findall("^```", text, re.MULTILINE)) % 2 == 0
+    return text
+
+
+PARSERS: dict[str, Callable[[str], Any]] = {
+    ".env": read_env,
+    ".env.example": read_env,
+    "Dockerfile": read_dockerfile,
+    "requirements.txt": read_requirements,
+    "requirements-dev.txt": read_requirements,
+    "packages.txt": read_lines,
+    "dag_integrity_exceptions.txt": read_lines,
+    ".dockerignore": read_lines,
+    ".gitignore": read_lines,
+    ".airflowignore": read_lines,
+    ".gitkeep": read_lines,
+    "*.cfg": lambda text: configparser.ConfigParser().read_string(text),
+    "*.json": json.loads,
+    "*.md": read_markdown,
+    "*.py": lambda text: compile(text, "emitted", "exec"),
+    "*.toml": tomllib.loads,
+    "*.yaml": read_yaml,
+    "*.yml": read_yaml,
+}
+
+
+@every_bake
+def test_a_bake_has_exactly_its_files(answers: Answers, bake: Bake) -> None:
+    expected = set(ALWAYS.split()) | {path for wanted, path in ONLY_WITH if wanted(answers)}
+    assert set(paths_of(bake(**answers))) == expected
+
+
+@every_bake
+def test_nothing_of_the_template_language_is_left(answers: Answers, bake: Bake) -> None:
+    for path, content in files_of(bake(**answers)).items():
+        assert not re.search(r"\{\{|\{%|\{#|cookiecutter", path + content.decode()), path
+
+
+@every_bake
+def test_a_real_parser_reads_every_file(answers: Answers, bake: Bake) -> None:
+    for path, content in files_of(bake(**answers)).items():
+        name = Path(path).name
+        parser = PARSERS.get(name) or PARSERS[f"*{Path(path).suffix}"]
+        parser(content.decode())
+
+
+@every_bake
+def test_all_files_end_their_lines_as_unix_does(answers: Answers, bake: Bake) -> None:
+    for path, content in files_of(bake(**answers)).items():
+        assert b"\r" not in content, path
+        assert not content or content.endswith(b"\n"), path
+        assert not content.endswith(b"\n\n"), path
+        assert not re.search(rb"[ \t]$", content, re.MULTILINE), path
+
+
+@every_bake
+def test_the_committed_example_is_the_twin_of_the_env_file(answers: Answers, bake: Bake) -> None:
+    project = bake(**answers)
+    assert (project / ".env").read_bytes() == (project / ".env.example").read_bytes()
+
+
+@every_bake
+def test_python_files_are_those_of_the_template_byte_for_byte(answers: Answers, bake: Bake) -> None:
+    """Also those with a condition in their name, which cookiecutter renders whatever `_copy_without_render` says."""
+    sources = emitted_names(answers)
+    for path, content in files_of(bake(**answers)).items():
+        if path.endswith((".py", "-lock.json")):
+            assert content == (PROJECT_TEMPLATE / sources[path]).read_bytes(), path
+
+
+@every_bake
+def test_git_ignores_only_what_holds_secrets(answers: Answers, bake: Bake, home: Path, tmp_path: Path) -> None:
+    ignored = ignored_by_git(bake(**answers), home, tmp_path)
+    assert ignored == NOT_FOR_GIT
+
+
+@pytest.mark.parametrize("folder", ["include", "dags", "tests/dags", ".astro"])
+def test_a_local_store_inside_the_project_hides_none_of_its_files_from_git(
+    folder: str, bake: Bake, home: Path, tmp_path: Path
+) -> None:
+    try:
+        project = bake(cloud="local", bucket=folder)
+    except FailedHookException:
+        return  # refused: as good
+    assert ignored_by_git(project, home, tmp_path) == NOT_FOR_GIT
+
+
+@every_bake
+def test_every_emitted_path_is_legal_on_windows(answers: Answers, bake: Bake) -> None:
+    assert_legal_on_windows(list(paths_of(bake(**answers))))
+
+
+def test_every_path_of_this_repository_is_legal_on_windows() -> None:
+    listing = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT).stdout
+    paths = [path for path in listing.split("\0") if path]
+    assert any(path.startswith(PROJECT_TEMPLATE.name) for path in paths)
+    assert_legal_on_windows(paths)
+
+
+def test_the_template_has_no_file_that_cookiecutter_would_not_render_or_should_not_copy() -> None:
+    for path in PROJECT_TEMPLATE.rglob("*"):
+        assert not path.is_symlink(), f"{path} is a symbolic link: not every Windows checkout has those"
+        assert not path.is_file() or not path.read_bytes().startswith(b"PACK"), f"{path} looks like a git pack"
+
+
+def test_every_pattern_of_files_that_are_not_rendered_matches_some_file() -> None:
+    paths = [str(path.relative_to(ROOT)) for path in PROJECT_TEMPLATE.rglob("*") if path.is_file()]
+    for pattern in CONFIG["_copy_without_render"]:
+        only_this = {"cookiecutter": {**CONFIG, "_copy_without_render": [pattern]}}
+        assert any(is_copy_only_path(path, only_this) for path in paths), f"{pattern} matches nothing"
+
+
+def test_the_clouds_of_the_table_and_of_the_question_are_the_same() -> None:
+    assert list(CONFIG["_clouds"]) == CONFIG["cloud"]
+    assert list(CONFIG["_compressions"]) == CONFIG["compression"]
+    assert list(CONFIG["_airflow"]) == CONFIG["airflow"]
+
+
+def emitted_names(answers: Answers) -> dict[str, str]:
+    """Return each path of a bake with the path in the template folder that it is made from."""
+    context = {"cookiecutter": {**CONFIG, **{name: [value] for name, value in answers.items()}}}
+    rendered = prompt_for_config(context, no_input=True)
+    jinja = StrictEnvironment(context=context)
+    paths = [path.relative_to(PROJECT_TEMPLATE).as_posix() for path in PROJECT_TEMPLATE.rglob("*") if path.is_file()]
+    return {jinja.from_string(path).render(cookiecutter=rendered): path for path in paths}
+
+
+def ignored_by_git(project: Path, home: Path, scratch: Path) -> set[str]:
+    """Return the files of a project that git ignores by the project's own .gitignore, without a repository in it."""
+    environment = clean_environment(home, GIT_DIR=str(scratch / "git"), GIT_WORK_TREE=str(project))
+    run("git", "init", "--quiet", env=environment, check=True)
+    status = run("git", "status", "--porcelain", "-z", "--ignored", "-uall", env=environment, cwd=project, check=True)
+    return {line[3:] for line in status.stdout.split("\0") if line.startswith("!! ") and "__pycache__" not in line}
+
+
+def assert_legal_on_windows(paths: list[str]) -> None:
+    """Fail for a name that Windows does not allow, or that differs from another by case alone."""
+    parts = {part for path in paths for part in path.split("/")}
+    for part in parts:
+        assert not re.search(r'[<>:"|?*\\\x00-\x1f]|[ .]$', part), f"{part!r} is not legal on Windows"
+        device = part.split(".")[0].strip()
+        assert not re.fullmatch(r"(?i)con|prn|aux|nul|com[0-9]|lpt[0-9]", device), f"{part!r} is a device on Windows"
+    for one, other in itertools.combinations(sorted(paths, key=str.lower), 2):
+        if one.lower() != other.lower():
+            continue
+        assert one == other, f"{one} and {other} are one file on Windows"
