@@ -7,7 +7,6 @@ import json
 import os
 from collections.abc import Callable
 from importlib.metadata import version
-from itertools import chain
 from typing import Any
 
 import fsspec
@@ -27,7 +26,7 @@ SetThreshold = Callable[[int], None]
 
 
 def goes_to_the_store(size: int, threshold: int) -> bool:
-    """Tell by the backend's rule where a value of so many bytes goes: they differ where both are equal."""
+    """Tell whether a value of so many bytes goes to the store; at the threshold itself the backends differ."""
     if threshold <= 0:
         return threshold == 0
     return size > threshold if CUSTOM else size >= threshold
@@ -90,7 +89,7 @@ def test_threshold_zero_puts_all_into_the_store(set_threshold: SetThreshold) -> 
     run = run_dag("custom_xcom_backend_test")
     paths = [referred(row) for row in rows_of(run).values()]
     assert all(paths)
-    assert sorted(run.objects()) == sorted(chain(*paths))
+    assert sorted(run.objects()) == sorted(path for both in paths for path in both)
 
 
 def test_a_task_that_runs_again_leaves_no_object_that_nothing_refers_to(set_threshold: SetThreshold) -> None:
