@@ -1,7 +1,7 @@
 """Pins the environments of the template's tests: run it with `.venv/bin/python requirements/lock.py` after a change.
 
 - `template.txt`, from `template.in`: what `make test` and `make lint` need.
-- `projects.in`, gathered from the requirement files of a bake of every cloud and compression, and `projects.txt`, its
+- `projects.in`, gathered from the requirement files of a bake of every cloud, compression and class, and `projects.txt`, its
   lock: used as constraints where the tests install the requirement files of a bake, so that they run on the same
   packages today and next year. The bakes themselves pin only what they name.
 - `projects-airflow2.in` and `.txt`: the same for bakes with `airflow: 2`, with and without astro-sdk.
@@ -23,7 +23,7 @@ from baking import CHOICES, CONFIG, bake, command  # noqa: E402
 
 COMPILE = ("pip", "compile", "--quiet", "--universal")
 ONLY_PINS = ("--no-annotate", "--no-header", "--no-emit-index-url", "--no-emit-find-links")
-HEAD = "# Gathered by lock.py from a bake of every cloud and compression. Do not edit."
+HEAD = "# Gathered by lock.py from a bake of every cloud, compression and class. Do not edit."
 
 
 def pins_of_all_bakes(airflow: str) -> list[str]:
@@ -31,9 +31,10 @@ def pins_of_all_bakes(airflow: str) -> list[str]:
     pins = set()
     astro_sdk = (False, True) if airflow == "2" else (False,)
     with tempfile.TemporaryDirectory() as folder:
-        combinations = itertools.product(CHOICES["cloud"], CHOICES["compression"], astro_sdk)
-        for number, (cloud, compression, with_astro_sdk) in enumerate(combinations):
-            answers = {"airflow": airflow, "cloud": cloud, "compression": compression, "astro_sdk": with_astro_sdk}
+        names = ("cloud", "compression", "xcom_backend")
+        combinations = itertools.product(*(CHOICES[name] for name in names), astro_sdk)
+        for number, (*chosen, with_astro_sdk) in enumerate(combinations):
+            answers = dict(zip(names, chosen, strict=True), airflow=airflow, astro_sdk=with_astro_sdk)
             project = bake(Path(folder), Path(folder, str(number)), answers, accept_hooks=False)
             for file in (project / "requirements.txt", project / "requirements-dev.txt"):
                 lines = (line.strip() for line in file.read_text().splitlines())
