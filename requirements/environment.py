@@ -22,6 +22,9 @@ LOCKS = {
     "2": REQUIREMENTS / "projects-airflow2.txt",
     "next": REQUIREMENTS / "projects-next.txt",
 }
+# Where only Python 3.10 is: Airflow 3 still runs there, but the pins of the newest providers do not.
+STAND_INS = REQUIREMENTS / "python-3.10.txt"
+STAND_INS_LOCK = REQUIREMENTS / "projects-python-3.10.txt"
 BIN = Path(sys.executable).parent
 
 
@@ -43,7 +46,9 @@ def project_environment(name: str, requirement_files: Iterable[Path], airflow: s
     stamp = environment / "installed"
     files = list(requirement_files)
     interpreter = python_for(airflow)
-    wanted = fingerprint(interpreter, LOCKS[airflow], files)
+    stand_ins = airflow == "3" and interpreter == sys.executable and sys.version_info < (3, 11)
+    lock = STAND_INS_LOCK if stand_ins else LOCKS[airflow]
+    wanted = fingerprint(interpreter, lock, files)
     if stamp.exists() and stamp.read_text() == wanted:
         return python
     uv = str(BIN / "uv")
@@ -55,7 +60,9 @@ def project_environment(name: str, requirement_files: Iterable[Path], airflow: s
             override = Path(folder, "override.txt")
             override.write_text(f"apache-airflow=={versions('3')['next']}\n")
             requirements += ["--override", str(override)]
-        subprocess.run([*install, "--constraint", str(LOCKS[airflow]), *requirements], check=True)
+        if stand_ins:
+            requirements += ["--override", str(STAND_INS)]
+        subprocess.run([*install, "--constraint", str(lock), *requirements], check=True)
     for file in sorted({file.with_name("requirements-no-deps.txt") for file in files}):
         if file.exists():
             subprocess.run([*install, "--no-deps", "--requirement", str(file)], check=True)
@@ -81,6 +88,8 @@ def python_for(airflow: str) -> str:
     found = subprocess.run(find, capture_output=True, text=True)
     if found.returncode == 0:
         return found.stdout.strip()
+    if airflow == "3" and sys.version_info >= (3, 10):
+        return sys.executable  # with stand-ins
     raise NoPythonError(
         f"Airflow {pins['version']} needs {pins['python_words']}, and on the PATH is only {platform.python_version()}."
     )

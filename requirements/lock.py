@@ -5,6 +5,7 @@
   lock: used as constraints where the tests install the requirement files of a bake, so that they run on the same
   packages today and next year. The bakes themselves pin only what they name.
 - `projects-airflow2.in` and `.txt`: the same for bakes with `airflow: 2`, with and without astro-sdk.
+- `projects-python-3.10.txt`: as `projects.txt`, on Python 3.10 with the stand-ins of `python-3.10.txt`.
 - `projects-next.in` and `.txt`: as `projects`, with the coming Airflow that `next` in cookiecutter.json names.
 """
 
@@ -46,7 +47,7 @@ def lock(name: str, pythons: str, *options: str) -> None:
     """Compile `name.in` to `name.txt`, both in this folder, for these Pythons, such as `>=3.11` or `>=3.11,<3.13`."""
     print(f"Locking requirements/{name}.txt ...", flush=True)
     oldest, *newest = pythons.split(",")
-    files = (str(REQUIREMENTS / f"{name}.in"), "--output-file", str(REQUIREMENTS / f"{name}.txt"))
+    files = (str(REQUIREMENTS / f"{name.removesuffix('-python-3.10')}.in"), "--output-file", str(REQUIREMENTS / f"{name}.txt"))
     arguments = (*COMPILE, "--python-version", oldest.removeprefix(">="), *ONLY_PINS, *options, *files)
     with tempfile.TemporaryDirectory() as folder:
         for below in newest:  # without this uv looks for a solution on newer Pythons too, and finds none
@@ -71,6 +72,7 @@ def lock_all(*options: str) -> None:
     gather()
     lock("template", ">=3.10", *options)
     lock("projects", ">=3.11", *options)
+    lock("projects-python-3.10", ">=3.10,<3.11", "--override", str(REQUIREMENTS / "python-3.10.txt"), *options)
     lock("projects-airflow2", CONFIG["_airflow"]["2"]["python"], *options)
     lock("projects-next", ">=3.11", "--prerelease=if-necessary-or-explicit", *options)
 
