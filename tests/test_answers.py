@@ -69,6 +69,7 @@ GOOD: dict[str, list[str]] = {
     "project_slug": ["x", "0", "a" * 63, "a_b-c", "con1", "xcom-"],
     "connection_id": ["a", "_", "My_Conn", "a" * 200, "conn2"],
     "threshold": ["-1", "0", "1", "1000", "1048576"],
+    "mirror": ["", "gs://my_gcp_conn@b-2/xcom", "s3://c@abc/a/b.c", "abfs://_c1@abc/x", "file:///srv/xcom", "file://a/b"],
     "aws": [
         *("abc", "a" * 63, "a.b", "a-b.c-d", "123", "1.2.3", "256.256.256", "x--y"),
         "my-xcom-111122223333-us-west-2-an",  # a bucket in the namespace of an account and region
@@ -95,6 +96,11 @@ BAD: dict[str, list[str]] = {
         *("", "-2", "1k", "1e3", "+5", " 5", "5 ", "1_000", "1.0", "0x10", "--1", "-0", "-", "1\n", "9" * 16),
         *(FULLWIDTH, "\u0663", *NOT_TEXT, *CODE),
     ],
+    "mirror": [
+        *("gs", "gs://b/xcom", "gs://c@b-2", "azblob://c@abc/x", "s3://1c@abc/x", "s3://c-d@abc/x", "s3://c@abc/../x"),
+        *("s3://c@abc/./x", "file://", "file:///", "file://a b", "file:///a/..", "s3://c@abc/x\n", "none"),
+        *[*NOT_TEXT, *CODE],
+    ],
     "aws": [
         *("a" * 64, "a_b", "a..b", ".abc", "abc.", "192.168.5.4", "999.1.1.1"),
         *("xn--abc", "sthree-abc", "sthree-configurator-abc", "amzn-s3-demo-abc"),
@@ -117,6 +123,8 @@ def answers_to(row: str, value: str) -> dict[str, str]:
     """Return the answers of a row of the tables: the row of a cloud is about its bucket."""
     if row == "project_name":
         return {row: value, "project_slug": "x"}
+    if row == "mirror":
+        return {row: value, "xcom_backend": "custom"}
     return {"cloud": row, "bucket": value} if row in CHOICES["cloud"] else {row: value}
 
 
