@@ -9,7 +9,7 @@ export RUFF_CACHE_DIR := $(CURDIR)/.ruff_cache
 CLOUD ?= aws
 BIN := .venv/bin
 
-.PHONY: demo test lint lock golden readme bench-compression clean help
+.PHONY: demo test lint lock golden readme versions tested-with upgrade bench-compression clean help
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -38,6 +38,16 @@ lock: .venv/installed ## Make the lock files in requirements/ anew
 
 bench-compression: .venv/installed ## Count the compressed XComs that get lost, and write benchmarks/compression.md anew
 	@$(BIN)/python benchmarks/compression_proof.py
+
+versions: .venv/installed ## Tell which pins moved in the package index: WRITE=1 moves them and locks anew
+	@$(BIN)/python requirements/versions.py $(if $(WRITE),--write)
+
+tested-with: .venv/installed ## Test projects on every Airflow, and write the table of what was tested into README.md
+	@XCOM_TEMPLATE_RECORD=1 $(BIN)/pytest tests/test_projects.py tests/test_airflow_versions.py
+	@$(BIN)/python docs/readme.py
+
+upgrade: .venv/installed ## Walk from Airflow 2.11 to 3.3 with real XComs (about a minute once installed; needs PostgreSQL)
+	@$(BIN)/python tests/upgrade/walk.py
 
 clean: ## Remove all environments and demo projects
 	rm -rf .venv .venv-* .demo

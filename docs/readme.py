@@ -1,15 +1,21 @@
-"""Writes the parts of README.md that come from cookiecutter.json: the table of questions. `make readme` runs it."""
+"""Writes the tables of README.md: the questions, from cookiecutter.json, and what was tested. `make readme` runs it."""
 
 from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+import tested_with  # noqa: E402
+
 README = ROOT / "README.md"
 SECTION = re.compile(r"(<!-- questions: .*? -->\n).*?(<!-- end of questions -->)", re.DOTALL)
+TESTED = re.compile(r"(<!-- tested with: .*? -->\n).*?(<!-- end of tested with -->)", re.DOTALL)
 
 
 def questions_table(template: dict[str, Any]) -> str:
@@ -21,7 +27,11 @@ def questions_table(template: dict[str, Any]) -> str:
         label = template["__prompts__"][name]
         question = label["__prompt__"] if isinstance(label, dict) else label
         choices = ", ".join(f"`{choice}`" for choice in default) if isinstance(default, list) else ""
-        first = default[0] if isinstance(default, list) else default
+        if isinstance(default, bool):
+            choices = "`true`, `false`"
+        first = (
+            default[0] if isinstance(default, list) else str(default).lower() if isinstance(default, bool) else default
+        )
         rows.append(f"| `{name}` | {question} | {default_words(name, str(first), template)} | {choices} |")
     return "\n".join(rows) + "\n"
 
@@ -36,8 +46,9 @@ def default_words(name: str, default: str, template: dict[str, Any]) -> str:
 
 
 def updated(readme: str) -> str:
-    """Return the README with its table of questions made anew."""
+    """Return the README with its tables made anew."""
     template = json.loads((ROOT / "cookiecutter.json").read_text())
+    readme = TESTED.sub(lambda match: match[1] + tested_with.table() + match[2], readme)
     return SECTION.sub(lambda match: match[1] + questions_table(template) + match[2], readme)
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from cookiecutter.main import cookiecutter
 
@@ -20,23 +21,28 @@ QUESTIONS = [name for name in CONFIG if not name.startswith("_")]
 CHOICES: dict[str, list[str]] = {name: CONFIG[name] for name in QUESTIONS if isinstance(CONFIG[name], list)}
 CLOUDS = CHOICES["cloud"]
 # The questions whose answers decide together what a project is. All other questions are free text.
-INTERACTING = ("cloud", "compression", "xcom_backend", "airflow")
+INTERACTING = ("cloud", "compression", "xcom_backend", "airflow", "astro_sdk")
 
-Answers = Mapping[str, str]
+Answers = Mapping[str, Any]
 Bake = Callable[..., Path]
 
 
-def product() -> list[dict[str, str]]:
-    """Return every combination of the answers that interact, as cookiecutter.json offers them."""
-    return [
-        dict(zip(INTERACTING, answers, strict=True))
-        for answers in itertools.product(*(CHOICES[name] for name in INTERACTING))
-    ]
+def product() -> list[dict[str, Any]]:
+    """Return every combination of the answers that interact and are not refused, as cookiecutter.json offers them."""
+    choices = (CHOICES.get(name, [False, True]) for name in INTERACTING)
+    combinations = (dict(zip(INTERACTING, answers, strict=True)) for answers in itertools.product(*choices))
+    return [answers for answers in combinations if not any(is_refused(answers, row) for row in CONFIG["_refused"])]
+
+
+def is_refused(answers: Answers, row: Mapping[str, Any]) -> bool:
+    """Whether a row of the table of combinations that cannot go together is about these answers."""
+    return all(answers[name] == value for name, value in {**row["with"], row["field"]: row["value"]}.items())
 
 
 def name_of(answers: Answers) -> str:
-    """Return a short readable name of some answers, as pytest shows it."""
-    return "-".join(answers.values()) or "defaults"
+    """Return a short readable name of some answers, as pytest shows it: of a yes-or-no question its name for a yes."""
+    words = (name if value is True else value for name, value in answers.items() if value is not False)
+    return "-".join(words) or "defaults"
 
 
 def as_typed(value: str) -> str:
@@ -65,7 +71,10 @@ def bake(home: Path, output: Path, answers: Answers, *, accept_hooks: bool = Tru
     project = cookiecutter(
         str(ROOT),
         no_input=True,
-        extra_context={name: value if name in CHOICES else as_typed(value) for name, value in answers.items()},
+        extra_context={
+            name: as_typed(value) if name not in CHOICES and isinstance(value, str) else value
+            for name, value in answers.items()
+        },
         output_dir=str(output),
         config_file=str(write_settings(home)),
         accept_hooks=accept_hooks,

@@ -118,6 +118,10 @@ def test_all_readers_agree_about_every_variable(answers: Answers, bake: Bake) ->
     assert values.pop(THRESHOLD) == answers.get("threshold", "1000")
     assert values.pop(COMPRESSION) == ("" if compression == "none" else compression)
     assert values.pop(BACKEND).endswith(".XComObjectStorageBackend")
+    if answers.get("astro_sdk"):
+        assert values.pop("AIRFLOW__CORE__ALLOWED_DESERIALIZATION_CLASSES") == "airflow.* astro.*"
+        sqlite = json.loads(values.pop("AIRFLOW_CONN_ASTRO_SDK_SQLITE"))
+        assert sqlite == {"conn_type": "sqlite", "host": "/tmp/astro_sdk_xcom.db"}  # noqa: S108
     found = connections(values)
     assert [connection["conn_type"] for connection in found.values()] == ([conn_type] if conn_type else [])
     assert list(found) == ([connection_id.upper()] if connection_id else [])

@@ -21,6 +21,10 @@ NOT_GOLDEN = (".py", "-lock.json", ".env.example")
 
 BASES: dict[str, Answers] = {cloud: {"cloud": cloud} for cloud in CLOUDS}
 VARIANTS: dict[str, Answers] = {
+    "aws-airflow2": {"cloud": "aws", "airflow": "2"},
+    "gcp-airflow2": {"cloud": "gcp", "airflow": "2"},
+    "azure-airflow2": {"cloud": "azure", "airflow": "2"},
+    "local-airflow2-astro-sdk": {"cloud": "local", "airflow": "2", "astro_sdk": True},
     "gcp-zstd-threshold-0": {"cloud": "gcp", "compression": "zstd", "threshold": "0"},
     "local-gzip-threshold-minus-1-absolute": {
         "cloud": "local",

@@ -17,6 +17,7 @@ import pytest
 from baking import CONFIG, Answers, Bake, clean_environment, run
 from conftest import Install
 from test_env_file import read_as_docker
+from tested_with import record
 
 PROBES = Path(__file__).parent / "probes"
 # What each store is tested on, as the first lines of pytest name it.
@@ -146,6 +147,7 @@ def test_the_projects_own_tests_pass_on_an_emulator_and_never_reach_the_real_sto
     baits = {"AWS_ENDPOINT_URL": decoy.url, "STORAGE_EMULATOR_HOST": decoy.url, "AIRFLOW_HOME": str(airflow_home)}
     done = project.run("pytest", **baits)
     assert_all_passed(done)
+    record(name, PROJECTS[name], project.programs / "python", done.stdout)
     assert re.search(f"^XCom object store: {STORES[cloud]}$", done.stdout, re.MULTILINE), done.stdout
     assert decoy.visits == 0
     assert not list(airflow_home.iterdir())

@@ -12,8 +12,10 @@ from packaging.utils import canonicalize_name
 
 LOCKS = ROOT / "requirements"
 # The Pythons of the Runtime image of each Airflow, and those of developers, whom the image's Pythons do not bind.
-RUNTIME_PYTHONS = {"3": ("3.12", "3.13", "3.14")}
-DEVELOPERS_PYTHONS = {"3": ("3.11", "3.12", "3.13", "3.14")}
+RUNTIME_PYTHONS = {"3": ("3.12", "3.13", "3.14"), "2": ("3.12",)}
+DEVELOPERS_PYTHONS = {"3": ("3.11", "3.12", "3.13", "3.14"), "2": ("3.11", "3.12")}
+# The file in which the pins of the projects for an Airflow are locked.
+LOCK_OF = {"3": "projects", "2": "projects-airflow2"}
 
 
 def every(pythons: Mapping[str, tuple[str, ...]]) -> list[tuple[str, str]]:
@@ -41,7 +43,7 @@ def requirements_of_all_bakes(bake: Bake, airflow: str, *names: str) -> list[str
     return sorted(line for line in lines if line and not line.startswith(("#", "-r ")))
 
 
-def resolve(requirements: Iterable[str], python: str, *options: str) -> None:
+def resolve(airflow: str, requirements: Iterable[str], python: str, *options: str) -> None:
     """Fail unless there is one set of packages that meets all requirements.
 
     A set within the lock is as good as any: where it exists, the requirements can be met, and the answer does not
@@ -54,7 +56,7 @@ def resolve(requirements: Iterable[str], python: str, *options: str) -> None:
         "--python-version",
         python,
         "--constraint",
-        LOCKS / "projects.txt",
+        LOCKS / f"{LOCK_OF[airflow]}.txt",
         *options,
     ]
     done = run(command("uv"), *arguments, "-", input="\n".join(requirements))
@@ -67,21 +69,23 @@ def test_a_runtime_image_can_install_what_the_projects_need_without_a_compiler(
 ) -> None:
     requirements = requirements_of_all_bakes(bake, airflow, "requirements.txt")
     image = [f"apache-airflow=={CONFIG['_airflow'][airflow]['version']}"]
-    resolve([*requirements, *image], python, "--only-binary", ":all:", "--python-platform", "x86_64-manylinux_2_28")
+    # The image has Airflow itself, and with it what Airflow 2 alone has no wheel for.
+    platform = ("--only-binary", ":all:", "--no-binary", "python-nvd3", "--python-platform", "x86_64-manylinux_2_28")
+    resolve(airflow, [*requirements, *image], python, *platform)
 
 
 @pytest.mark.parametrize(("airflow", "python"), every(DEVELOPERS_PYTHONS))
 def test_a_developer_can_install_what_the_tests_need(airflow: str, python: str, bake: Bake) -> None:
-    resolve(requirements_of_all_bakes(bake, airflow, "requirements.txt", "requirements-dev.txt"), python)
+    resolve(airflow, requirements_of_all_bakes(bake, airflow, "requirements.txt", "requirements-dev.txt"), python)
 
 
 def test_every_airflow_on_offer_is_resolved() -> None:
-    assert set(RUNTIME_PYTHONS) == set(DEVELOPERS_PYTHONS) == set(CONFIG["airflow"])
+    assert set(RUNTIME_PYTHONS) == set(DEVELOPERS_PYTHONS) == set(LOCK_OF) == set(CONFIG["airflow"])
 
 
 @pytest.mark.parametrize("answers", product(), ids=name_of)
 def test_every_pin_is_the_one_that_is_locked_and_tested(answers: dict[str, str], bake: Bake) -> None:
-    locked = read_pins((LOCKS / "projects.txt").read_text())
+    locked = read_pins((LOCKS / f"{LOCK_OF[answers['airflow']]}.txt").read_text())
     for name in ("requirements.txt", "requirements-dev.txt"):
         for package, versions in read_pins((bake(**answers) / name).read_text()).items():
             assert versions <= locked.get(package, set()), f"{package}: run `make lock`"
@@ -94,7 +98,7 @@ def test_the_tools_of_the_template_check_what_the_tools_of_a_project_check(bake:
         assert ours[tool] == theirs[tool]
 
 
-@pytest.mark.parametrize("lock", ["template", "projects"])
+@pytest.mark.parametrize("lock", ["template", "projects", "projects-airflow2", "projects-next"])
 def test_a_lock_pins_everything_that_was_asked_for_and_names_no_server(lock: str) -> None:
     text = (LOCKS / f"{lock}.txt").read_text()
     assert not re.search(r"://|@|--|\.(whl|zip|gz)\b", text)
