@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +22,7 @@ QUESTIONS = [name for name in CONFIG if not name.startswith("_")]
 CHOICES: dict[str, list[str]] = {name: CONFIG[name] for name in QUESTIONS if isinstance(CONFIG[name], list)}
 CLOUDS = CHOICES["cloud"]
 # The questions whose answers decide together what a project is. All other questions are free text.
-INTERACTING = ("cloud", "compression", "xcom_backend", "airflow", "astro_sdk")
+INTERACTING = ("cloud", "compression", "xcom_backend", "airflow", "astro_sdk", "clear_override")
 
 Answers = Mapping[str, Any]
 Bake = Callable[..., Path]
@@ -36,7 +37,8 @@ def product() -> list[dict[str, Any]]:
 
 def is_refused(answers: Answers, row: Mapping[str, Any]) -> bool:
     """Whether a row of the table of combinations that cannot go together is about these answers."""
-    return all(answers[name] == value for name, value in {**row["with"], row["field"]: row["value"]}.items())
+    wanted = row["answers"].items()
+    return all(re.fullmatch(pattern, str(answers.get(name, CONFIG[name]))) for name, pattern in wanted)
 
 
 def name_of(answers: Answers) -> str:

@@ -71,8 +71,26 @@ tests/sample_dags/looks_like_json.py
 tests/sample_dags/sized_value.py
 tests/test_xcom_backend.py
 """
+CUSTOM = """
+dags/dataframe_xcom_test.py
+dags/xcom_cleanup.py
+"""
+
+
+def is_custom(answers: Answers) -> bool:
+    """Whether these answers ask for the custom class."""
+    return bool(answers["xcom_backend"] == "custom")
+
+
+def needs_a_subclass(answers: Answers) -> bool:
+    """Whether the provider's class alone would not do: with compression, and on Airflow 2."""
+    return not is_custom(answers) and (answers["compression"] != "none" or answers["airflow"] == "2")
+
+
 ONLY_WITH: list[tuple[Callable[[Answers], bool], str]] = [
-    (lambda answers: answers["compression"] != "none" or answers["airflow"] == "2", "include/xcom_object_storage.py"),
+    (needs_a_subclass, "include/xcom_object_storage.py"),
+    *[(is_custom, path) for path in CUSTOM.split()],
+    (lambda answers: is_custom(answers) and answers["clear_override"], "include/xcom_backend/clear.py"),
     (lambda answers: answers["astro_sdk"], "dags/astro_sdk_xcom.py"),
     (lambda answers: answers["astro_sdk"], "include/astro_sdk_orders.csv"),
     (lambda answers: answers["astro_sdk"], "include/astro_sdk_totals.sql"),
