@@ -15,6 +15,7 @@ from conftest import DAG_FOLDERS, MIRROR, PATH
 from sqlalchemy import text
 
 ROW = text("SELECT value FROM xcom WHERE dag_id = :dag_id AND run_id = :run_id AND task_id = :task_id AND key = :key")
+ROWS = text("SELECT task_id, map_index, key, value FROM xcom WHERE dag_id = :dag_id AND run_id = :run_id")
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,12 @@ class FinishedRun:
         names = {"dag_id": self.dag_id, "run_id": self.run_id, "task_id": task_id, "key": key}
         with create_session() as session:
             return json.loads(session.execute(ROW, names).scalar_one())
+
+    def rows(self) -> dict[tuple[str, int, str], Any]:
+        """Return what the metadata database holds for all XComs of this run, by task ID, map index and key."""
+        with create_session() as session:
+            found = session.execute(ROWS, {"dag_id": self.dag_id, "run_id": self.run_id}).all()
+        return {(task_id, index, key): json.loads(value) for task_id, index, key, value in found}
 
     def objects(self) -> list[str]:
         """Return the object storage paths of all objects of this run that are in the store, or in both stores."""
