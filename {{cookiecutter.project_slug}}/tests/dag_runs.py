@@ -31,8 +31,15 @@ class FinishedRun:
         """Return what the metadata database holds for an XCom: the value itself, or a reference to an object."""
         query = select(XComModel.value).filter_by(dag_id=self.dag_id, run_id=self.run_id, task_id=task_id, key=key)
         with create_session() as session:
-            row = session.scalars(query).one()
-        return json.loads(row) if isinstance(row, bytes) else row  # Airflow 2 keeps bytes of JSON
+            return from_row(session.scalars(query).one())
+
+    def rows(self) -> dict[tuple[str, int, str], Any]:
+        """Return what the metadata database holds for all XComs of this run, by task ID, map index and key."""
+        columns = (XComModel.task_id, XComModel.map_index, XComModel.key, XComModel.value)
+        query = select(*columns).filter_by(dag_id=self.dag_id, run_id=self.run_id)
+        with create_session() as session:
+            found = session.execute(query).all()
+        return {(task_id, index, key): from_row(row) for task_id, index, key, row in found}
 
     def objects(self) -> list[str]:
         """Return the object storage paths of all objects of this run that are in the store, or in both stores."""
@@ -41,6 +48,11 @@ class FinishedRun:
             base.fs.invalidate_cache()
         paths = (path for base in bases if base.exists() for path in base.rglob("*"))
         return [str(path) for path in paths if self.run_id in path.parts and path.is_file()]
+
+
+def from_row(row: Any) -> Any:
+    """Return the JSON value that a row holds: Airflow 2 keeps it as bytes."""
+    return json.loads(row) if isinstance(row, bytes) else row
 
 
 def referred(row: Any) -> list[str]:
