@@ -98,6 +98,7 @@ def main() -> None:
         console.print(f"[bold]3/4 Starting the object store and the metadata database[/]: {store.name}, SQLite")
         os.environ.update(airflow_settings(settings, store))
         airflow("db", "migrate")
+        examine()
         console.print(f"[bold]4/4 Running {' and '.join(DAG_IDS)} on Airflow {VERSION}[/] (log: {log_file()})")
         if arguments.ui:
             with web_ui() as url:
@@ -140,6 +141,27 @@ def airflow_settings(settings: dict[str, str], store: ObjectStore) -> dict[str, 
         "PYTHONPATH": str(PROJECT),
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
     }
+
+
+def examine() -> None:
+    """Let the project's doctor look first, and say in a line that all is well.
+
+    :raises SystemExit: with what the doctor found, except that the threshold is -1: whoever runs this asked for it
+    """
+    shutil.copy("Dockerfile", HOME)  # HOME has no .env, whose connection is not the one of the emulator
+    command = [sys.executable, "-W", "ignore", "-m", "include.xcom_doctor", "--project", str(HOME), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode not in (0, 1):
+        sys.exit(f"{done.stdout}{done.stderr}")
+    results = json.loads(done.stdout)["results"]
+    count = {state: [one["check"] for one in results if one["state"] == state] for state in ("ok", "warning")}
+    findings = [one for one in results if one["state"] == "finding"]
+    for one in findings:
+        console.print(f"xcom_doctor: {one['check']}: {one['seen']}\n  {one['why']}\n  {one['mend']}", markup=False)
+    if [one for one in findings if one["check"] != "threshold.negative"]:
+        sys.exit("The XCom doctor has findings: the last line of each mends it.")
+    warned = f", {len(count['warning'])} warnings ({', '.join(count['warning'])})" if count["warning"] else ""
+    console.print(f"xcom_doctor: {len(count['ok'])} checks healthy{warned}", markup=False)
 
 
 def log_file() -> Path:

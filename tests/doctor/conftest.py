@@ -1,0 +1,318 @@
+"""A project in a temporary folder, a real store, and the doctor that looks at both.
+
+The doctor and the emulators are those of a baked project: `XCOM_PROJECT` is its folder. tests/test_doctor.py runs this.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+if "XCOM_PROJECT" not in os.environ:
+    raise pytest.UsageError("XCOM_PROJECT is not set: run tests/test_doctor.py, which bakes a project and sets it")
+PROJECT = Path(os.environ["XCOM_PROJECT"])
+sys.path[:0] = [str(HERE), str(PROJECT)]
+sys.path.append(str(PROJECT / "tests"))
+
+import emulators  # noqa: E402
+import object_stores  # noqa: E402
+
+BACKEND = "AIRFLOW__CORE__XCOM_BACKEND"
+PATH = "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH"
+THRESHOLD = "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD"
+COMPRESSION = "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_COMPRESSION"
+PROVIDER = "airflow.providers.common.io.xcom.backend.XComObjectStorageBackend"
+
+# Before the first import of Airflow. Nothing here can reach a real cloud.
+for _name in [name for name in os.environ if name.startswith(("AWS_", "AZURE_", "GOOGLE_"))]:
+    del os.environ[_name]
+_folder = tempfile.TemporaryDirectory(prefix="doctor-", ignore_cleanup_errors=True)
+_home = _folder.name
+_bundle = {
+    "name": "doctor",
+    "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+    "kwargs": {"path": str(HERE / "dags")},
+}
+os.environ.update(
+    {
+        "AIRFLOW_HOME": _home,
+        "AIRFLOW__CORE__DAGS_FOLDER": str(HERE / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{_home}/airflow.db",
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([_bundle]),
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
+        "_AIRFLOW_PROCESS_CONTEXT": "server",
+        BACKEND: PROVIDER,
+    }
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def metadata_database() -> None:
+    from airflow.utils.db import initdb
+
+    initdb()
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[str]:
+    with object_stores.s3("my_aws_conn") as store:
+        yield str(extra_of(store)["endpoint_url"])
+
+
+@pytest.fixture(scope="session")
+def gcs() -> Iterator[str]:
+    with object_stores.gcs("my_gcp_conn") as store:
+        yield extra_of(store)["gcs.endpoint"]
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[str]:
+    with object_stores.azure("my_azure_conn") as store:
+        yield re.findall(r"BlobEndpoint=([^;]+)", extra_of(store)["connection_string"])[0]
+
+
+def extra_of(store: Any) -> dict[str, str]:
+    """Return the extra of the connection that leads to an emulator."""
+    extra: dict[str, str] = json.loads(store.connection)["extra"]
+    return extra
+
+
+def client(endpoint: str, service: str = "s3") -> Any:
+    import boto3
+
+    return boto3.client(
+        service,
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="emulator-id",
+        aws_secret_access_key="emulator-secret",  # noqa: S106
+    )
+
+
+class Patient:
+    """A project with settings, and the doctor's word on it."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Start with no setting of XCom at all."""
+        self.root, self.patch = root, monkeypatch
+        self.settings: dict[str, str] = {}
+        self.results: list[Any] = []
+        for name in [name for name in os.environ if name.startswith(("AIRFLOW__COMMON_IO", "AIRFLOW_CONN_", BACKEND))]:
+            monkeypatch.delenv(name)
+
+    def set(self, **settings: str | None) -> Patient:
+        """Put settings into .env and into the process, as astro does; None removes one."""
+        for name, value in settings.items():
+            self.settings.pop(name, None)
+            if value is None:
+                self.patch.delenv(name, raising=False)
+            else:
+                self.settings[name] = value
+                self.patch.setenv(name, value)
+        self.write_env()
+        return self
+
+    def write_env(self, raw: dict[str, str] | None = None) -> None:
+        """Write .env; `raw` goes into the file only."""
+        lines = [f"{name}={value}" for name, value in (self.settings | (raw or {})).items()]
+        (self.root / ".env").write_text("\n".join(lines) + "\n")
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file of the project."""
+        file = self.root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+    def examine(self, **options: Any) -> list[Any]:
+        """Run the doctor in this process; no check may break."""
+        from include.xcom_doctor import Situation, examine
+
+        forget()
+        run = {name: options.pop(name) for name in ("only", "offline") if name in options}
+        self.results = examine(Situation(self.root, **options), **run)
+        broken = [result for result in self.results if result.state == "error"]
+        assert not broken, broken
+        return self.results
+
+    def of(self, state: str) -> dict[str, Any]:
+        """Return the results in one state."""
+        return {result.check: result for result in self.results if result.state == state}
+
+    def told(self) -> str:
+        """Return all that is not healthy, for the message of an assertion."""
+        return "; ".join(f"{one.check} {one.state}: {one.seen}" for one in self.results if one.state != "ok")
+
+    def is_healthy(self, **options: Any) -> None:
+        """No finding, and exit code 0."""
+        from include.xcom_doctor import exit_code
+
+        self.examine(**options)
+        assert not self.of("finding"), self.told()
+        assert exit_code(self.results) == 0
+
+    def has(self, check: str, seen: str = "", mend: str = "", state: str = "finding", **options: Any) -> Any:
+        """Exactly this finding (or warning), with these words; the exit code goes with it."""
+        from include.xcom_doctor import exit_code
+
+        self.examine(**options)
+        assert set(self.of("finding")) == ({check} if state == "finding" else set()), self.told()
+        result = self.of(state)[check]
+        assert seen in result.seen, result
+        assert mend in result.mend, result
+        assert result.why
+        assert result.mend
+        assert exit_code(self.results) == (1 if state == "finding" else 0)
+        return result
+
+    def mend(self, result: Any) -> None:
+        """Do what the mend line says, to the letter."""
+        for line in result.mend.splitlines():
+            if match := re.search(r"set in \.env: (\w+)=([^\s,;]*)", line):
+                self.set(**{match[1]: match[2]})
+            elif match := re.search(r"rename in \.env: (\S+) -> (\w+)", line):
+                value = self.settings[match[1]]
+                self.set(**{match[1]: None})
+                self.set(**{match[2]: value})
+            elif match := re.search(r"remove from \.env: (\w+)", line):
+                self.set(**{match[1]: None})
+            else:
+                raise AssertionError(f"a mend line that no test can follow: {line}")
+
+    def is_mended_by_its_word(self, check: str, seen: str = "", mend: str = "", **options: Any) -> None:
+        """Exactly this finding; then its mend line is followed, and there is none."""
+        self.mend(self.has(check, seen, mend, **options))
+        self.is_healthy(**options)
+
+
+def forget() -> None:
+    """Make the libraries forget connections and settings of the last test."""
+    from airflow.providers.common.io.xcom import backend
+
+    for getter in (backend._get_base_path, backend._get_compression, backend._get_threshold):
+        getter.cache_clear()
+    for name in ("airflow.sdk.io.store", "airflow.io.store"):
+        if name in sys.modules:
+            sys.modules[name]._STORE_CACHE.clear()
+    for name, cls in (("s3fs", "S3FileSystem"), ("gcsfs", "GCSFileSystem"), ("adlfs", "AzureBlobFileSystem")):
+        if name in sys.modules:
+            getattr(sys.modules[name], cls).clear_instance_cache()
+    if "include.xcom_backend.settings" in sys.modules:
+        sys.modules["include.xcom_backend.settings"].settings.cache_clear()
+
+
+@pytest.fixture
+def patient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Patient:
+    return Patient(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def on_s3(patient: Patient, moto: str) -> Patient:
+    """A healthy project on S3, with a bucket of its own that is set up as infra/ does."""
+    bucket = f"xcom-{uuid.uuid4().hex[:12]}"
+    s3 = client(moto)
+    s3.create_bucket(Bucket=bucket)
+    harden(s3, bucket)
+    patient.bucket, patient.s3 = bucket, s3  # type: ignore[attr-defined]
+    return patient.set(
+        **{
+            BACKEND: PROVIDER,
+            PATH: f"s3://my_aws_conn@{bucket}/xcom",
+            THRESHOLD: "1000",
+            COMPRESSION: "",
+            "AIRFLOW_CONN_MY_AWS_CONN": emulators.aws_connection(moto),
+        }
+    )
+
+
+def harden(s3: Any, bucket: str) -> None:
+    blocks = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+    s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=dict.fromkeys(blocks, True))
+    rule: dict[str, Any] = {"ID": "xcom", "Status": "Enabled", "Prefix": "xcom/"}
+    rule["Expiration"] = {"Days": 30}
+    s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [rule]})
+    algorithm = {"SSEAlgorithm": "AES256"}
+    rules = [{"ApplyServerSideEncryptionByDefault": algorithm}]
+    s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": rules})
+
+
+@pytest.fixture
+def on_gcs(patient: Patient, gcs: str) -> Patient:
+    bucket = f"xcom-{uuid.uuid4().hex[:12]}"
+    emulators.make_gcs_bucket(gcs, bucket)
+    patient.bucket = bucket  # type: ignore[attr-defined]
+    return patient.set(
+        **{
+            BACKEND: PROVIDER,
+            PATH: f"gs://my_gcp_conn@{bucket}/xcom",
+            THRESHOLD: "1000",
+            "AIRFLOW_CONN_MY_GCP_CONN": emulators.gcp_connection(gcs),
+        }
+    )
+
+
+@pytest.fixture
+def on_azure(patient: Patient, azurite: str) -> Patient:
+    from azure.storage.blob import BlobServiceClient
+
+    bucket, connection = f"xcom-{uuid.uuid4().hex[:12]}", emulators.azure_connection(azurite)
+    service = BlobServiceClient.from_connection_string(json.loads(connection)["extra"]["connection_string"])
+    service.create_container(bucket)
+    patient.bucket, patient.service = bucket, service  # type: ignore[attr-defined]
+    return patient.set(
+        **{
+            BACKEND: PROVIDER,
+            PATH: f"abfs://my_azure_conn@{bucket}/xcom",
+            THRESHOLD: "1000",
+            "AIRFLOW_CONN_MY_AZURE_CONN": connection,
+        }
+    )
+
+
+@pytest.fixture
+def on_folder(patient: Patient, tmp_path: Path) -> Patient:
+    return patient.set(**{BACKEND: PROVIDER, PATH: f"file://{tmp_path}/store", THRESHOLD: "1000"})
+
+
+@pytest.fixture
+def identity(moto: str) -> Iterator[Callable[..., str]]:
+    """Return a function that makes moto enforce IAM, and a connection whose identity has just these rights."""
+    iam = client(moto, "iam")
+    user = f"user-{uuid.uuid4().hex[:8]}"
+    iam.create_user(UserName=user)
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+
+    def grant(bucket: str, without: str = "") -> str:
+        enforce(moto, False)
+        objects = {"s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"} - {without}
+        statements = [{"Effect": "Allow", "Action": sorted(objects), "Resource": f"arn:aws:s3:::{bucket}/xcom/*"}]
+        if without != "s3:DeleteObject":  # moto asks a DeleteObjects request for it on the bucket; AWS on each object
+            statements.append({"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": f"arn:aws:s3:::{bucket}"})
+        if without != "s3:ListBucket":
+            # AWS takes s3:ListBucket for a HeadBucket request; moto wants an action of that name, which AWS lacks.
+            listing = ["s3:ListBucket", "s3:HeadBucket"]
+            statements.append({"Effect": "Allow", "Action": listing, "Resource": f"arn:aws:s3:::{bucket}"})
+        policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+        iam.put_user_policy(UserName=user, PolicyName="xcom", PolicyDocument=policy)
+        enforce(moto, True)
+        return emulators.aws_connection(moto, key["AccessKeyId"], key["SecretAccessKey"])
+
+    yield grant
+    enforce(moto, False)
+
+
+def enforce(moto: str, on: bool) -> None:
+    body = b"0" if on else b"inf"
+    emulators.post(f"{moto}/moto-api/reset-auth", body, "text/plain")

@@ -1,0 +1,38 @@
+"""The XCom doctor as a Dag: the same checks where they matter, on the worker; the report is in the task log."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from airflow.providers.common.compat.sdk import Param, dag, task
+from pendulum import datetime
+
+log = logging.getLogger("airflow.task")
+AMBIENT = Param(False, type="boolean", description="Allow the worker's own identity where the connection has none.")
+
+
+@dag(
+    schedule=None,
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    tags=["xcom", "doctor"],
+    doc_md=__doc__,
+    params={"ambient": AMBIENT},
+)
+def xcom_doctor() -> None:
+    @task(retries=0)
+    def examine_worker(params: dict[str, Any] | None = None) -> None:
+        """Fail with the number of findings, so that a sick worker is red in the grid."""
+        # Imported here: the doctor loads the filesystems, and a Dag file is parsed every few seconds.
+        from include.xcom_doctor import Situation, examine, exit_code, report
+
+        results = examine(Situation(ambient=bool((params or {}).get("ambient"))))
+        log.info("XCom doctor on this worker:\n%s", report.as_text(results))
+        if exit_code(results):
+            raise RuntimeError(f"XCom doctor: {report.summary(results)}; the table above has the lines that mend it")
+
+    examine_worker()
+
+
+xcom_doctor()
