@@ -56,7 +56,27 @@ README.md
 airflow_settings.yaml
 dags/.airflowignore
 dags/custom_xcom_backend_test.py
+dags/xcom_doctor.py
 include/__init__.py
+include/xcom_doctor/__init__.py
+include/xcom_doctor/__main__.py
+include/xcom_doctor/checks_class.py
+include/xcom_doctor/checks_compression.py
+include/xcom_doctor/checks_connection.py
+include/xcom_doctor/checks_path.py
+include/xcom_doctor/checks_references.py
+include/xcom_doctor/checks_rights.py
+include/xcom_doctor/checks_roundtrip.py
+include/xcom_doctor/checks_settings.py
+include/xcom_doctor/checks_threshold.py
+include/xcom_doctor/checks_versions.py
+include/xcom_doctor/clouds.py
+include/xcom_doctor/database.py
+include/xcom_doctor/mask.py
+include/xcom_doctor/probe.py
+include/xcom_doctor/registry.py
+include/xcom_doctor/report.py
+include/xcom_doctor/situation.py
 packages.txt
 plugins/.gitkeep
 pyproject.toml
@@ -70,16 +90,41 @@ tests/sample_dags/fails_once.py
 tests/sample_dags/looks_like_json.py
 tests/sample_dags/sized_value.py
 tests/test_xcom_backend.py
+tests/test_xcom_doctor.py
 """
 CUSTOM = """
 dags/dataframe_xcom_test.py
 dags/xcom_cleanup.py
+include/xcom_backend/__init__.py
+include/xcom_backend/backend.py
+include/xcom_backend/cleanup.py
+include/xcom_backend/codecs.py
+include/xcom_backend/compat.py
+include/xcom_backend/compression.py
+include/xcom_backend/faults.py
+include/xcom_backend/reference.py
+include/xcom_backend/settings.py
+include/xcom_backend/stores.py
+tests/sample_dags/custom_probes.py
+tests/custom_xcom.py
+tests/test_custom_dag_runs.py
+tests/test_custom_properties.py
+tests/test_custom_references.py
+tests/test_custom_round_trip.py
+tests/test_custom_settings.py
+tests/test_custom_stores.py
+tests/test_custom_tables.py
 """
 
 
 def is_custom(answers: Answers) -> bool:
     """Whether these answers ask for the custom class."""
     return bool(answers["xcom_backend"] == "custom")
+
+
+def has_clear(answers: Answers) -> bool:
+    """Whether a project has a clear() of its own: only Airflow 2 calls one."""
+    return bool(answers["clear_override"]) and answers["airflow"] == "2"
 
 
 def needs_a_subclass(answers: Answers) -> bool:
@@ -90,7 +135,11 @@ def needs_a_subclass(answers: Answers) -> bool:
 ONLY_WITH: list[tuple[Callable[[Answers], bool], str]] = [
     (needs_a_subclass, "include/xcom_object_storage.py"),
     *[(is_custom, path) for path in CUSTOM.split()],
-    (lambda answers: is_custom(answers) and answers["clear_override"], "include/xcom_backend/clear.py"),
+    (lambda answers: is_custom(answers) and answers["airflow"] == "3", "tests/test_custom_next_airflow.py"),
+    (lambda answers: has_clear(answers) and is_custom(answers), "include/xcom_backend/clear.py"),
+    (lambda answers: has_clear(answers) and not is_custom(answers), "include/xcom_clear.py"),
+    (has_clear, "tests/sample_dags/mapped_values.py"),
+    (has_clear, "tests/test_clear.py"),
     (lambda answers: answers["astro_sdk"], "dags/astro_sdk_xcom.py"),
     (lambda answers: answers["astro_sdk"], "include/astro_sdk_orders.csv"),
     (lambda answers: answers["astro_sdk"], "include/astro_sdk_totals.sql"),
