@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ print(json.dumps({"python": platform.python_version(), **versions}))
 """
 
 
-def record(name: str, answers: dict[str, Any], python: Path, output: str) -> None:
+def record(name: str, answers: Mapping[str, Any], python: Path, output: str) -> None:
     """Write down that the tests of this project passed, if the test run was asked to.
 
     :param answers: those that the project was baked with
