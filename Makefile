@@ -9,7 +9,7 @@ export RUFF_CACHE_DIR := $(CURDIR)/.ruff_cache
 CLOUD ?= aws
 BIN := .venv/bin
 
-.PHONY: demo test lint lock golden readme versions tested-with upgrade bench-compression clean help
+.PHONY: demo test lint lock golden readme troubleshooting versions tested-with upgrade bench-compression clean help
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -18,7 +18,7 @@ demo: .venv/installed ## See an XCom land in a bucket, with no account: CLOUD=gc
 	@$(BIN)/python demo/demo.py $(if $(UI),--ui) cloud=$(CLOUD) airflow=$(AIRFLOW) astro_sdk=$(ASTRO_SDK) compression=$(COMPRESSION) threshold=$(THRESHOLD) $(if $(PICTURE),--picture $(PICTURE))
 
 test: .venv/installed ## Run the tests of the template and of the projects it emits (up to 20 minutes the first time)
-	@echo "Testing every bake, then four projects on real Airflow: about 12 minutes on 2 cores."
+	@echo "Testing every bake, then the doctor and four projects on real Airflow: about 15 minutes on 2 cores."
 	@$(BIN)/pytest
 
 lint: .venv/installed ## Check format, style and types
@@ -32,6 +32,9 @@ golden: .venv/installed ## Write tests/golden anew, after a change of the templa
 
 readme: .venv/installed ## Write the table of questions in README.md anew
 	@$(BIN)/python docs/readme.py
+
+troubleshooting: .venv/installed ## Write docs/troubleshooting.md anew, from the checks of the doctor
+	@$(BIN)/python docs/troubleshooting.py
 
 lock: .venv/installed ## Make the lock files in requirements/ anew
 	@$(BIN)/python requirements/lock.py

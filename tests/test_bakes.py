@@ -287,10 +287,15 @@ def test_every_emitted_path_is_legal_on_windows(answers: Answers, bake: Bake) ->
 
 
 def test_every_path_of_this_repository_is_legal_on_windows() -> None:
-    listing = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT).stdout
-    paths = [path for path in listing.split("\0") if path]
+    paths = paths_of_repository()
     assert any(path.startswith(PROJECT_TEMPLATE.name) for path in paths)
     assert_legal_on_windows(paths)
+
+
+def test_every_text_file_of_this_repository_ends_its_lines_as_unix_does() -> None:
+    for path in paths_of_repository():
+        content = (ROOT / path).read_bytes()
+        assert b"\r\n" not in content or b"\0" in content, path
 
 
 def test_the_template_has_no_file_that_cookiecutter_would_not_render_or_should_not_copy() -> None:
@@ -319,6 +324,12 @@ def emitted_names(answers: Answers) -> dict[str, str]:
     jinja = StrictEnvironment(context=context)
     paths = [path.relative_to(PROJECT_TEMPLATE).as_posix() for path in PROJECT_TEMPLATE.rglob("*") if path.is_file()]
     return {jinja.from_string(path).render(cookiecutter=rendered): path for path in paths}
+
+
+def paths_of_repository() -> list[str]:
+    """Return the path of every file of this repository, committed or about to be."""
+    listing = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT, check=True).stdout
+    return [path for path in listing.split("\0") if (ROOT / path).is_file()]
 
 
 def ignored_by_git(project: Path, home: Path, scratch: Path) -> set[str]:

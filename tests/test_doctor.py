@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
-from baking import CLOUDS, Bake, run
+from baking import CLOUDS, ROOT, Bake, run
 from conftest import Install
 from test_projects import environment_of_a_project
 
@@ -43,3 +44,9 @@ def test_mypy_has_nothing_to_say_about_these_tests(project: Path, programs: Path
     variables = {**environment_of_a_project(programs, tmp_path), **paths}
     done = run(programs / "mypy", "--cache-dir", programs.parent / "mypy-cache", DOCTOR, cwd=project, env=variables)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_troubleshooting_page_is_made_from_the_checks_of_now() -> None:
+    done = run(sys.executable, ROOT / "docs" / "troubleshooting.py", "--print", check=True, encoding="utf-8")
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    assert done.stdout == page, "run `make troubleshooting`"

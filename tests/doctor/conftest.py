@@ -110,7 +110,11 @@ class Patient:
         self.root, self.patch = root, monkeypatch
         self.settings: dict[str, str] = {}
         self.results: list[Any] = []
-        for name in [name for name in os.environ if name.startswith(("AIRFLOW__COMMON_IO", "AIRFLOW_CONN_", BACKEND))]:
+        for name in [
+            name
+            for name in os.environ
+            if name.startswith(("AIRFLOW__COMMON_IO", "AIRFLOW__XCOM_BACKEND", "AIRFLOW_CONN_", BACKEND))
+        ]:
             monkeypatch.delenv(name)
 
     def set(self, **settings: str | None) -> Patient:

@@ -148,8 +148,8 @@ def test_host_that_never_answers(request: pytest.FixtureRequest, hole: Any, stor
         assert time.monotonic() - started < ALL
 
 
-@pytest.mark.parametrize(("how", "seen"), [("stop", "stopped answering"), ("hang", "gave no answer within")])
-def test_store_that_breaks_halfway(on_s3: Any, moto: str, how: str, seen: str) -> None:
+@pytest.mark.parametrize("how", ["stop", "hang"])
+def test_store_that_breaks_halfway(on_s3: Any, moto: str, how: str) -> None:
     """After the first object has been written: each step says so itself, in time, and nothing else is blamed."""
     connection = on_s3.settings[CONN]
     with emulators.breaking(moto, how) as proxy:
@@ -161,7 +161,7 @@ def test_store_that_breaks_halfway(on_s3: Any, moto: str, how: str, seen: str) -
     assert set(found) <= {"connection.region", "rights.read", "rights.list", "rights.overwrite", "rights.delete"}, (
         on_s3.told()
     )
-    assert any(seen in result.seen and proxy.url in result.seen for result in found.values()), found
+    assert any("stopped answering" in result.seen and proxy.url in result.seen for result in found.values()), found
     assert all(result.mend for result in found.values())
     left = on_s3.s3.list_objects_v2(Bucket=on_s3.bucket)["Contents"][0]["Key"]
     assert any(left in result.seen for result in found.values()), "the doctor has to say what it could not remove"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 from typing import Any
 
 import pytest
 import sqlalchemy
-from conftest import PATH, THRESHOLD, forget
+from conftest import BACKEND, PATH, THRESHOLD, forget
 
 
 @pytest.fixture
@@ -133,3 +134,38 @@ def test_no_database_is_made(on_s3: Any, tmp_path: Any, monkeypatch: pytest.Monk
     monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", f"sqlite:///{tmp_path}/none.db")
     on_s3.is_healthy()
     assert not (tmp_path / "none.db").exists()
+
+
+@pytest.fixture
+def ran_custom(ran: Any) -> Any:
+    """The same run as the custom class would have left it: its reference in the row, its object in the bucket."""
+    from include.xcom_backend import XComBackend
+
+    (of_provider,) = keys(ran)
+    ran.s3.delete_object(Bucket=ran.bucket, Key=of_provider)
+    ran.set(**{BACKEND: "include.xcom_backend.XComBackend"})
+    forget()
+    names = {"key": "return_value", "task_id": "push_big", "dag_id": "doctor_sample", "run_id": ran.run_id}
+    row = XComBackend.serialize_value(["big"] * 1000, map_index=-1, **names)
+    text = row.decode() if isinstance(row, bytes) else json.dumps(row)
+    engine = sqlalchemy.create_engine(os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
+    with engine.begin() as connection:
+        update = sqlalchemy.text("UPDATE xcom SET value = :value WHERE task_id = 'push_big' AND key = 'return_value'")
+        assert connection.execute(update, {"value": text}).rowcount == 1
+    engine.dispose()
+    return ran
+
+
+def test_rows_of_the_custom_class(ran_custom: Any) -> None:
+    ran_custom.is_healthy()
+    assert ran_custom.of("ok")["references.missing"].seen == "1 rows, and each has its object"
+    assert "references.orphans" in ran_custom.of("ok")
+    (key,) = keys(ran_custom)
+    body = ran_custom.s3.get_object(Bucket=ran_custom.bucket, Key=key)["Body"].read()
+    ran_custom.s3.delete_object(Bucket=ran_custom.bucket, Key=key)
+    found = ran_custom.has("references.missing", "1 of 1 rows refer to objects that are gone: doctor_sample.push_big")
+    assert found.mend == "airflow tasks clear doctor_sample --task-regex '^push_big$' --downstream"
+    ran_custom.s3.put_object(Bucket=ran_custom.bucket, Key=key, Body=body)
+    ran_custom.is_healthy()
+    clean_database()
+    ran_custom.has("references.orphans", f"1 objects, {len(body):,} bytes, of runs that are gone", state="warning")

@@ -233,8 +233,14 @@ def _unreadable(text: str) -> str:
 
 def _not_found(situation: Situation) -> Outcome:
     path, cloud = situation.path, situation.cloud
-    names = [*situation.env, *(line.name for line in situation.env_file)]
-    others = [name for name in names if name.upper().startswith("AIRFLOW_CONN") and name != situation.conn_variable]
+    values = {line.name: line.value for line in situation.env_file} | situation.env
+    others = [
+        name
+        for name, value in values.items()
+        if name.upper().startswith("AIRFLOW_CONN")
+        and name != situation.conn_variable
+        and (_type_of(value) or cloud.conn_types[0]) in cloud.conn_types  # my_aws_conn is near my_gcp_conn
+    ]
     close = difflib.get_close_matches(situation.conn_variable, others, 1, 0.6) or [
         n for n in others if n.upper() == situation.conn_variable
     ]
@@ -244,6 +250,12 @@ def _not_found(situation: Situation) -> Outcome:
             f"rename in .env: {close[0]} -> {situation.conn_variable}",
         )
     return finding(f"there is no connection {path.conn_id}", f"set in .env: {situation.conn_variable}={cloud.example}")
+
+
+def _type_of(value: str) -> str:
+    """The connection type that a variable tells, in JSON or as a URL; empty when it tells none."""
+    match = re.search(r'"conn_type"\s*:\s*"([\w-]+)"|^([\w-]+)://', value)
+    return (match[1] or match[2]).replace("-", "_") if match else ""
 
 
 def _aws_identity(conn: ConnectionFacts, situation: Situation) -> str:

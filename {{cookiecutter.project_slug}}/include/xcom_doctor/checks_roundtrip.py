@@ -29,7 +29,7 @@ TOO_LONG = 32 * 1024 * 1024  # bytes; a larger value would not be done before th
     mend="read the error with: airflow dags test custom_xcom_backend_test",
     network=True,
     needs=("class.base", "threshold.number", "compression.known"),
-    unless=("class.default", "rights.read"),
+    unless=("class.default", "rights.read", "mirror.connection"),
 )
 def roundtrip_small(situation: Situation) -> Outcome:
     """A string of threshold - 16 bytes."""
@@ -49,7 +49,7 @@ def roundtrip_small(situation: Situation) -> Outcome:
     mend="read the error with: airflow dags test custom_xcom_backend_test",
     network=True,
     needs=("threshold.negative", "roundtrip.small", "rights.read", "rights.delete", "rights.list"),
-    unless=("rights.overwrite", "compression.package", "compression.durable"),
+    unless=("rights.overwrite", "compression.package", "compression.durable", "mirror.rights"),
 )
 def roundtrip_big(situation: Situation) -> Outcome:
     """A string of threshold + 16 bytes."""
@@ -137,20 +137,27 @@ def _taken(function: Any, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _left(situation: Situation, run_id: str) -> list[str]:
-    """Objects of this very probe that are still there."""
-    return list(probe.objects(situation, own=run_id))
+    """Objects of this very probe that are still there, in the mirror too."""
+    return [name for store in _stores(situation) for name in probe.objects(store, own=run_id)]
+
+
+def _stores(situation: Situation) -> list[Situation]:
+    mirror = situation.notes.get("mirror that works")
+    return [situation, mirror] if mirror else [situation]
 
 
 def _sweep(situation: Situation, run_id: str) -> None:
     """Remove what a failed pass left; its own errors are those that the pass has already told."""
 
     def remove() -> None:
-        for name in _left(situation, run_id):
-            probe.store(situation).rm_file(f"{situation.path.plain}/{name}")
+        for store in _stores(situation):
+            for name in probe.objects(store, own=run_id):
+                probe.store(store).rm_file(f"{store.path.plain}/{name}")
 
     probe.attempt(remove)
-    if situation.cloud is LOCAL:  # only here is a folder a thing of its own
-        folder = Path(situation.path.plain) / probe.DAG_ID
-        shutil.rmtree(folder / run_id, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            folder.rmdir()
+    for store in _stores(situation):
+        if store.cloud is LOCAL:  # only here is a folder a thing of its own
+            folder = Path(store.path.plain) / probe.DAG_ID
+            shutil.rmtree(folder / run_id, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                folder.rmdir()

@@ -28,6 +28,7 @@ MODULES = (
     "checks_compression",
     "checks_connection",
     "checks_rights",
+    "checks_mirror",
     "checks_roundtrip",
     "checks_references",
     "checks_versions",
