@@ -14,8 +14,8 @@ BIN := .venv/bin
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
 
-demo: .venv/installed ## See an XCom land in a bucket, with no account: CLOUD=gcp, azure or local, AIRFLOW=2, ASTRO_SDK=1, COMPRESSION=..., UI=1
-	@$(BIN)/python demo/demo.py $(if $(UI),--ui) cloud=$(CLOUD) airflow=$(AIRFLOW) astro_sdk=$(ASTRO_SDK) compression=$(COMPRESSION) threshold=$(THRESHOLD) $(if $(PICTURE),--picture $(PICTURE))
+demo: .venv/installed ## See an XCom land in a bucket, with no account: CLOUD=gcp, azure or local, BACKEND=custom, AIRFLOW=2, ASTRO_SDK=1, COMPRESSION=..., UI=1
+	@$(BIN)/python demo/demo.py $(if $(UI),--ui) cloud=$(CLOUD) xcom_backend=$(BACKEND) airflow=$(AIRFLOW) astro_sdk=$(ASTRO_SDK) compression=$(COMPRESSION) threshold=$(THRESHOLD) $(if $(PICTURE),--picture $(PICTURE))
 
 test: .venv/installed ## Run the tests of the template and of the projects it emits (up to 20 minutes the first time)
 	@echo "Testing every bake, then the doctor and four projects on real Airflow: about 15 minutes on 2 cores."

@@ -29,7 +29,9 @@ def main() -> int:
     answers = dict(answer.split("=", 1) for answer in arguments.answers if not answer.endswith("="))
     cloud, airflow = answers.get("cloud", "aws"), answers.get("airflow", "3")
     astro_sdk = answers.get("astro_sdk", "") not in ("", "0", "false", "no")
-    name = "-".join([cloud, *(["airflow2"] if airflow == "2" else []), *(["astro-sdk"] if astro_sdk else [])])
+    custom = answers.get("xcom_backend") == "custom"
+    marks = {"custom": custom, "airflow2": airflow == "2", "astro-sdk": astro_sdk}
+    name = "-".join([cloud, *(mark for mark, wanted in marks.items() if wanted)])
     started = time.monotonic()
 
     say(f"1/4 Baking a project for {cloud} on Airflow {airflow}")

@@ -36,6 +36,7 @@ sys.path[:0] = [str(PROJECT), str(PROJECT / "tests")]
 from object_stores import ObjectStore, free_port, open_store  # noqa: E402
 
 DAG_IDS = ["custom_xcom_backend_test", *(path.stem for path in sorted(PROJECT.glob("dags/astro_sdk_*.py")))]
+DAG_IDS += [path.stem for path in PROJECT.glob("dags/dataframe_xcom_test.py")]
 HOME = PROJECT / ".airflow-demo"
 PATH = "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH"
 THRESHOLD = "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD"
@@ -205,11 +206,11 @@ def report(dag_id: str) -> None:
 def table_of(xcoms: list[StoredXCom], title: str, first: str) -> Table:
     """Return the table of where each XCom lives. Its first column is ``XCom key`` or ``Task``."""
     table = Table(title=f"\n{title}", title_justify="left")
-    for heading in (first, "Type", "JSON bytes", "Where it lives", "Stored bytes"):
+    for heading in (first, "Type", "Encoded bytes", "Where it lives", "Stored bytes"):
         table.add_column(heading, justify="right" if "bytes" in heading else "left", overflow="fold")
     for xcom in xcoms:
         in_store = xcom.object_bytes is not None
-        where = str(xcom.row) if in_store else "metadata database"
+        where = "\n".join(referred(xcom.row)) if in_store else "metadata database"
         stored = f"{xcom.object_bytes:,}" if in_store else "-"
         table.add_row(
             xcom.key if first == "XCom key" else xcom.task_id, xcom.type, f"{xcom.value_bytes:,}", where, stored
@@ -225,12 +226,20 @@ def save_picture(file: Path) -> None:
 
 def sentence(name: str, xcom: StoredXCom) -> str:
     """Say in a sentence what the table proves about one XCom."""
+    kind = "path" if isinstance(xcom.row, str) else "reference"
     if xcom.object_bytes is None:
         return f"{name} has {xcom.value_bytes:,} bytes: the metadata database holds the value itself."
     return (
-        f"{name} has {xcom.value_bytes:,} bytes: the metadata database holds only a path of {len(str(xcom.row))} "
-        f"characters, and the object of {xcom.object_bytes:,} bytes is in the store."
+        f"{name} has {xcom.value_bytes:,} bytes: the metadata database holds only a {kind} of "
+        f"{len(json.dumps(xcom.row)):,} characters, and the object of {xcom.object_bytes:,} bytes is in the store."
     )
+
+
+def referred(row: Any) -> list[str]:
+    """Return the object storage paths that a row refers to: none if it holds the value itself."""
+    if isinstance(row, dict) and row.get("kind") == "reference":  # of the custom class
+        return list(row["paths"])
+    return [row] if isinstance(row, str) and row.startswith(os.environ[PATH].split("://")[0] + "://") else []
 
 
 def read_xcoms(dag_id: str) -> list[StoredXCom]:
@@ -246,12 +255,13 @@ def read_xcoms(dag_id: str) -> list[StoredXCom]:
     xcoms = []
     for task_id, key, stored in rows:
         row = json.loads(stored)
-        is_path = isinstance(row, str) and row.startswith(os.environ[PATH].split("://")[0] + "://")
-        size = ObjectStoragePath(row).stat().st_size if is_path else None
+        size = sum(ObjectStoragePath(path).stat().st_size for path in referred(row)) or None
         # Airflow 2 hands its backend the bytes of the column, Airflow 3 what their JSON says.
         value = XCom.deserialize_value(SimpleNamespace(key=key, value=stored if AIRFLOW_2 else row))
-        json_bytes = len(json.dumps(value, cls=XComEncoder))
-        xcoms.append(StoredXCom(task_id, key, row, type(value).__name__, json_bytes, size))
+        # The custom class says how many bytes its format made of the value: of a table that is no JSON.
+        of_custom_class = isinstance(row, dict) and referred(row)
+        encoded = row["decoded_size"] if of_custom_class else len(json.dumps(value, cls=XComEncoder))
+        xcoms.append(StoredXCom(task_id, key, row, type(value).__name__, encoded, size))
     return xcoms
 
 

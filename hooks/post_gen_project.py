@@ -28,7 +28,8 @@ def next_steps(answers: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"Paste {cloud['paste']}", f"into .env, at AIRFLOW_CONN_{answers['connection_id'].upper()}"
     yield "Start Airflow", "astro dev start"
     yield "Ask the doctor whether XComs will land there", "python -m include.xcom_doctor   (in: astro dev bash)"
-    yield "Run the test Dag", "astro dev run dags trigger custom_xcom_backend_test"
+    yield "Switch the test Dag on", "astro dev run dags unpause custom_xcom_backend_test"
+    yield "Run it", "astro dev run dags trigger custom_xcom_backend_test"
     yield "See the big object in the store", cloud["look"].format(**answers)
 
 
