@@ -30,7 +30,7 @@ LITTERS = """
     ("body", "check", "seen"),
     [
         (FORGETS.format("<").replace("result.value", "'lost'"), "roundtrip.small", "pulled str of another content"),
-        (FORGETS.format(">"), "roundtrip.big", "pulled its path (the bucket)"),
+        (FORGETS.format(">"), "roundtrip.big", "pushed 1016 bytes and pulled"),
         (HOARDS, "roundtrip.big", "went to the database, not to the bucket"),
         (LITTERS, "roundtrip.big", "purge left xcom_doctor/"),
     ],
