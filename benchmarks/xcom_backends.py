@@ -1,6 +1,6 @@
 """Measures the custom class beside the provider's backend and the floor: `make bench`.
 
-The floor is what nobody can beat with the same format: encode with the bare library, write with the bare client, with no
+The floor is what nobody can beat with the same format: encode with the bare library, write with the bare client, no
 check and no reference. All run side by side in interleaved rounds against a fast S3 server on loopback and a local
 folder. Each push and each pull has a process of its own, forked from one that has imported the libraries, as Airflow's
 supervisor forks tasks; the cold rows start Python itself. Writes docs/benchmarks.md and its picture.
@@ -17,6 +17,7 @@ import multiprocessing
 import os
 import platform
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -25,6 +26,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -32,7 +34,6 @@ from typing import Any, NoReturn
 ROOT = Path(__file__).parent.parent
 HERE = Path(__file__).parent
 HOME = ROOT / ".demo" / "bench"
-PAGE = ROOT / "docs" / "benchmarks.md"
 PROVIDER = "airflow.providers.common.io.xcom.backend.XComObjectStorageBackend"
 CUSTOM = "include.xcom_backend.XComBackend"
 DEFAULT = "airflow.sdk.bases.xcom.BaseXCom"
@@ -147,7 +148,11 @@ class Floor:
 
     def push(self, value: Any) -> str:
         """Write the object and return its name."""
-        body, name = encode(self.payload, value), f"floor-{os.getpid()}-{time.monotonic_ns()}"
+        return self.put(encode(self.payload, value))
+
+    def put(self, body: bytes) -> str:
+        """Write bytes and return their name."""
+        name = f"floor-{os.getpid()}-{time.monotonic_ns()}"
         if self.client is None:
             (self.folder / name).write_bytes(body)
         else:
@@ -156,9 +161,13 @@ class Floor:
 
     def pull(self, name: str) -> Any:
         """Read the object and decode it."""
+        return decode(self.payload, self.get(name))
+
+    def get(self, name: str) -> bytes:
+        """Read bytes."""
         if self.client is None:
-            return decode(self.payload, (self.folder / name).read_bytes())
-        return decode(self.payload, self.client.get_object(Bucket="bucket", Key=name)["Body"].read())
+            return (self.folder / name).read_bytes()
+        return bytes(self.client.get_object(Bucket="bucket", Key=name)["Body"].read())
 
     def purge(self, name: str) -> None:
         """Delete the object."""
@@ -171,7 +180,7 @@ class Floor:
 def encode(payload: str, value: Any) -> bytes:
     """Return the bytes that the custom class stores, the shortest way."""
     if payload == "gigabyte":
-        return value  # type: ignore[no-any-return]
+        return bytes(value)  # the same object
     if payload == "frame":
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -179,7 +188,7 @@ def encode(payload: str, value: Any) -> bytes:
         sink = pa.BufferOutputStream()
         table = pa.Table.from_pandas(value)
         pq.write_table(table, sink, compression="zstd", use_dictionary=["region"], write_statistics=False)
-        return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+        return bytes(sink.getvalue().to_pybytes())
     if payload == "array":
         import numpy as np
 
@@ -188,7 +197,7 @@ def encode(payload: str, value: Any) -> bytes:
         return stream.getvalue()
     import msgspec
 
-    return msgspec.json.encode(value)
+    return bytes(msgspec.json.encode(value))
 
 
 def decode(payload: str, data: bytes) -> Any:
@@ -237,16 +246,16 @@ def peak() -> tuple[int, int]:
 
 
 def timed(action: Callable[[], Any]) -> tuple[Any, Result]:
-    """Run the action once and return what it returned, its seconds and the bytes of memory it added."""
+    """Run the action once and return what it returned, its seconds by clock and CPU, and the memory it added."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")  # forget the highest mark
     before = peak()[0]
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     value = action()
-    seconds = time.perf_counter() - started
+    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     after, highest = peak()
-    return value, {"seconds": seconds, "added": highest - before, "kept": after - before}
+    return value, {"seconds": seconds, "cpu": cpu, "added": highest - before, "kept": after - before}
 
 
 def warm(backend: Any) -> None:
@@ -287,12 +296,13 @@ def run_small(name: str, payload: str, path: str) -> tuple[Any, Result]:
     row = backend.push(value)
     backend.pull(row)
     times = []
-    for action in (lambda: backend.push(value), lambda: backend.pull(row)):
-        started = time.perf_counter()
+    actions: list[Callable[[], Any]] = [lambda: backend.push(value), lambda: backend.pull(row)]
+    for action in actions:
+        started, cpu = time.perf_counter(), time.process_time()
         for _ in range(1000):
             action()
-        times.append((time.perf_counter() - started) * 1000)
-    return json.dumps(row), {"push": times[0], "pull": times[1]}
+        times += [(time.perf_counter() - started) * 1000, (time.process_time() - cpu) * 1000]
+    return json.dumps(row), dict(zip(("push", "push cpu", "pull", "pull cpu"), times, strict=True))
 
 
 def run_many(name: str, payload: str, path: str, number: int) -> tuple[Any, Result]:
@@ -300,10 +310,12 @@ def run_many(name: str, payload: str, path: str, number: int) -> tuple[Any, Resu
     backend, value = contender(name, payload, path), make(payload)
     warm(backend)
     opened, times, rows, early = server_counts(path), [], [], 0
+    cpu = []
     for index in range(number):
-        started = time.perf_counter()
+        started = time.perf_counter(), time.process_time()
         rows.append(backend.push(value))
-        times.append(time.perf_counter() - started)
+        times.append(time.perf_counter() - started[0])
+        cpu.append(time.process_time() - started[1])
         if index == number // 10:
             early = peak()[0]
     late, now, tenth = peak()[0], server_counts(path), number // 10
@@ -313,6 +325,8 @@ def run_many(name: str, payload: str, path: str, number: int) -> tuple[Any, Resu
     return None, {
         "first": 1 / first,
         "last": 1 / last,
+        "first cpu": 1 / statistics.median(cpu[:tenth]),
+        "last cpu": 1 / statistics.median(cpu[-tenth:]),
         "grown": late - early,
         "connections": now.get("connections", 0) - opened.get("connections", 0),
     }
@@ -331,22 +345,30 @@ def run_requests(name: str, payload: str, path: str) -> tuple[Any, Result]:
     return None, counted
 
 
+def run_steps(path: str) -> tuple[Any, Result]:
+    """Return the milliseconds of CPU time of each step, in one process."""
+    from benchmarks.steps import steps
+
+    os.environ["AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH"] = path
+    floor = Floor("nested", path)
+    warm(floor)
+    return None, {f"{payload}/{action}/{step}": taken for payload, action, step, taken in steps(make, floor)}
+
+
 def run_cold(what: str, name: str, path: str) -> Result:
     """Return the seconds of the first push and pull in this process, after airflow.sdk's own import."""
     value = make("nested") if what == "object" else None
-    import airflow.sdk  # noqa: F401
-    import airflow.sdk.bases.xcom
+    import_module("airflow.sdk")
+    import_module("airflow.sdk.bases.xcom")
 
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     backend = contender(name, "nested", path)
-    if what == "row":
-        backend.pull(make("small"))
-        return {"seconds": time.perf_counter() - started}
-    row = backend.push(value)
+    row = make("small") if what == "row" else backend.push(value)
     backend.pull(row)
-    seconds = time.perf_counter() - started
-    backend.purge(row)
-    return {"seconds": seconds}
+    result = {"seconds": time.perf_counter() - started, "cpu": time.process_time() - cpu}
+    if what == "object":
+        backend.purge(row)
+    return result
 
 
 def server_counts(path: str) -> dict[str, int]:
@@ -403,16 +425,26 @@ def main() -> int:
         return 0
     if arguments.project is None:
         start_in_project(sys.argv[1:])
-    started = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as on Ctrl-C, the server ends too
+    started, load = time.monotonic(), [os.getloadavg()[0]]
     with open_server(arguments.project) as paths:
         measured = measure(arguments, paths)
-    if not arguments.only:
+    load.append(os.getloadavg()[0])
+    if not arguments.only and not arguments.store:
         from benchmarks import report
 
-        report.write(measured, arguments.rounds)
-        print(f"Written to {os.path.relpath(PAGE)}.")
+        kept = {"measured": measured, "rounds": arguments.rounds, "load": load, "machine": machine()}
+        (HOME / "measured.json").write_text(json.dumps(kept, indent=1))
+        report.write(kept)
     print(f"All in {time.monotonic() - started:.0f} seconds.")
     return 0
+
+
+def machine() -> str:
+    """Return what the numbers depend on besides the code."""
+    model = next(line.split(": ")[1] for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line)
+    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    return f"{os.cpu_count()} x {model}, {platform.system()}, Python {platform.python_version()}, {versions}"
 
 
 def start_in_project(arguments: list[str]) -> NoReturn:
@@ -440,7 +472,7 @@ def open_server(project: Path) -> Iterator[dict[str, str]]:
         assert server.stdout is not None  # noqa: S101
         port = int(server.stdout.readline())
         extra = {"endpoint_url": f"http://127.0.0.1:{port}", "region_name": "us-east-1"}
-        connection = {"conn_type": "aws", "login": "test", "password": "test", "extra": extra}
+        connection = {"conn_type": "aws", "login": "test-key", "password": "test-secret", "extra": extra}
         for name in [name for name in os.environ if name.startswith(("AIRFLOW", "AWS_"))]:
             del os.environ[name]
         os.environ.update(
@@ -477,17 +509,18 @@ def measure(arguments: argparse.Namespace, paths: dict[str, str]) -> dict[str, A
         print(name, " ".join(f"{key}={value:.4g}" for key, value in result[1].items()), flush=True)
         return result[0]
 
-    cold = [(what, name) for what in ("row", "object") for name in ("default", "provider", "custom", "custom over s3fs")]
+    cold = [("row", name) for name in ("default", "provider", "custom")]
+    cold += [("object", name) for name in ("provider", "custom", "custom over s3fs", "floor")]
     for _ in range(rounds):
         for what, name in cold:
-            if only in f"cold {what}" and (what, name) not in (("object", "default"), ("row", "custom over s3fs")):
+            if only in f"cold {what}":
                 note((None, start_cold(what, name, paths["s3"])), "cold", what, name)
     preload()
     stores = [store for store in paths if arguments.store in (None, store)]
     for turn in range(rounds):
         for store in stores:
             for payload in ("frame", "records", "nested", "array", "gigabyte"):
-                if only not in payload or (payload == "gigabyte" and turn > 2):
+                if only not in payload or (payload == "gigabyte" and turn > 1):
                     continue
                 for name in contenders(payload, store):
                     pushed = in_child(run_push, name, payload, paths[store])
@@ -505,6 +538,8 @@ def measure(arguments: argparse.Namespace, paths: dict[str, str]) -> dict[str, A
     for name in ("provider", "custom"):
         if only in "requests":
             note(in_child(run_requests, name, "nested", paths["s3"]), "s3", "requests", name)
+    if only in "steps":
+        note(in_child(run_steps, paths["s3"]), "steps")
     return {case: median(results) for case, results in found.items()}
 
 
