@@ -9,7 +9,7 @@ export RUFF_CACHE_DIR := $(CURDIR)/.ruff_cache
 CLOUD ?= aws
 BIN := .venv/bin
 
-.PHONY: demo test lint lock golden readme troubleshooting versions tested-with upgrade bench-compression clean help
+.PHONY: demo test lint lock golden readme troubleshooting versions tested-with upgrade bench bench-compression clean help
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -38,6 +38,9 @@ troubleshooting: .venv/installed ## Write docs/troubleshooting.md anew, from the
 
 lock: .venv/installed ## Make the lock files in requirements/ anew
 	@$(BIN)/python requirements/lock.py
+
+bench: .venv/installed ## Measure the custom class beside the provider's backend, and write docs/benchmarks.md anew: ROUNDS=5, ONLY=frame
+	@$(BIN)/python benchmarks/xcom_backends.py $(if $(ROUNDS),--rounds=$(ROUNDS)) $(if $(ONLY),--only=$(ONLY))
 
 bench-compression: .venv/installed ## Count the compressed XComs that get lost, and write benchmarks/compression.md anew
 	@$(BIN)/python benchmarks/compression_proof.py

@@ -1,0 +1,60 @@
+"""Where the time of a push and a pull goes, step by step: part of `make bench`, for aims that are not met."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+REPEATS = 15
+
+
+def cpu(action: Callable[..., Any], *arguments: Any) -> float:
+    """Return the median milliseconds of CPU time of the action in this process."""
+    times = []
+    for _ in range(REPEATS):
+        gc.collect()
+        started = time.process_time()
+        action(*arguments)
+        times.append((time.process_time() - started) * 1000)
+    return statistics.median(times)
+
+
+def steps(make: Callable[[str], Any], floor: Any) -> Iterator[tuple[str, str, str, float]]:
+    """Yield payload, push or pull, step and milliseconds of CPU time of the custom class.
+
+    :param floor: bare clients of a store, for the transfer
+    """
+    from include.xcom_backend import codecs
+
+    def put_and_delete(body: bytes) -> None:
+        floor.purge(floor.put(body))
+
+    known = codecs.registry()
+    for payload, name in (("frame", "pandas"), ("records", "json"), ("nested", "json"), ("array", "numpy")):
+        value, codec = make(payload), known[name]
+        data = b"".join(codec.encode(value))
+        for step, action in inside(payload, codec, value, data):
+            yield payload, "push", step, cpu(action)
+        yield payload, "push", "all of the codec", cpu(codec.encode, value)
+        yield payload, "push", "boto3 put_object (and delete)", cpu(put_and_delete, data)
+        yield payload, "push and pull", "SHA-256", cpu(hashlib.sha256, data)
+        key = floor.put(data)
+        yield payload, "pull", "boto3 get_object", cpu(floor.get, key)
+        floor.purge(key)
+        yield payload, "pull", "all of the codec", cpu(codec.decode, bytearray(data))
+
+
+def inside(payload: str, codec: Any, value: Any, data: bytes) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Yield the steps of the codec's encode."""
+    from include.xcom_backend import codecs
+
+    if payload in {"records", "nested"}:
+        yield "msgspec", lambda: codec._fast(value)
+        yield "look through the types", lambda: codecs._count_nulls(value)
+        yield "count the nulls, for NaN", lambda: data.count(b"null")
+    if payload == "frame":
+        yield "pandas to Arrow", lambda: codec.to_table(value)
