@@ -1,8 +1,8 @@
 """Pins the environments of the template's tests: run it with `.venv/bin/python requirements/lock.py` after a change.
 
 - `template.txt`, from `template.in`: what `make test` and `make lint` need.
-- `projects.in`, gathered from the requirement files of a bake of every cloud, compression and class, and `projects.txt`, its
-  lock: used as constraints where the tests install the requirement files of a bake, so that they run on the same
+- `projects.in`, gathered from the requirement files of a bake of every cloud, compression and class, and
+  `projects.txt`, its lock: used as constraints where the tests install the requirement files of a bake, so that they run on the same
   packages today and next year. The bakes themselves pin only what they name.
 - `projects-airflow2.in` and `.txt`: the same for bakes with `airflow: 2`, with and without astro-sdk.
 - `projects-python-3.10.txt`: as `projects.txt`, on Python 3.10 with the stand-ins of `python-3.10.txt`.
@@ -47,7 +47,11 @@ def lock(name: str, pythons: str, *options: str) -> None:
     """Compile `name.in` to `name.txt`, both in this folder, for these Pythons, such as `>=3.11` or `>=3.11,<3.13`."""
     print(f"Locking requirements/{name}.txt ...", flush=True)
     oldest, *newest = pythons.split(",")
-    files = (str(REQUIREMENTS / f"{name.removesuffix('-python-3.10')}.in"), "--output-file", str(REQUIREMENTS / f"{name}.txt"))
+    files = (
+        str(REQUIREMENTS / f"{name.removesuffix('-python-3.10')}.in"),
+        "--output-file",
+        str(REQUIREMENTS / f"{name}.txt"),
+    )
     arguments = (*COMPILE, "--python-version", oldest.removeprefix(">="), *ONLY_PINS, *options, *files)
     with tempfile.TemporaryDirectory() as folder:
         for below in newest:  # without this uv looks for a solution on newer Pythons too, and finds none

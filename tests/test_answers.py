@@ -69,7 +69,14 @@ GOOD: dict[str, list[str]] = {
     "project_slug": ["x", "0", "a" * 63, "a_b-c", "con1", "xcom-"],
     "connection_id": ["a", "_", "My_Conn", "a" * 200, "conn2"],
     "threshold": ["-1", "0", "1", "1000", "1048576"],
-    "mirror": ["", "gs://my_gcp_conn@b-2/xcom", "s3://c@abc/a/b.c", "abfs://_c1@abc/x", "file:///srv/xcom", "file://a/b"],
+    "mirror": [
+        "",
+        "gs://my_gcp_conn@b-2/xcom",
+        "s3://c@abc/a/b.c",
+        "abfs://_c1@abc/x",
+        "file:///srv/xcom",
+        "file://a/b",
+    ],
     "aws": [
         *("abc", "a" * 63, "a.b", "a-b.c-d", "123", "1.2.3", "256.256.256", "x--y"),
         "my-xcom-111122223333-us-west-2-an",  # a bucket in the namespace of an account and region
