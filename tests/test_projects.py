@@ -160,7 +160,8 @@ def test_the_projects_own_tests_pass_on_an_emulator_and_never_reach_the_real_sto
     # The custom class's tests of a store, a mirror or an Airflow that this project has not are skipped.
     assert_all_passed(done, may_skip=PROJECTS[name].get("xcom_backend") == "custom")
     record(name, PROJECTS[name], project.programs / "python", done.stdout)
-    assert re.search(f"^XCom object store: {STORES[cloud]}( and gcp-storage-emulator .*)?$", done.stdout, re.MULTILINE), done.stdout
+    header = f"^XCom object store: {STORES[cloud]}( and gcp-storage-emulator .*)?$"
+    assert re.search(header, done.stdout, re.MULTILINE), done.stdout
     assert decoy.visits == 0
     assert not list(airflow_home.iterdir())
     assert project.new_to_git() == []
