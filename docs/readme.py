@@ -42,7 +42,7 @@ def default_words(name: str, default: str, template: dict[str, Any]) -> str:
         return "<br>".join(f"`{cloud[name]}` ({key})" for key, cloud in template["_clouds"].items())
     if "slugify" in default:
         return "from the project name"
-    return f"`{default}`"
+    return f"`{default}`" if default else "empty"
 
 
 def updated(readme: str) -> str:

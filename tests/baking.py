@@ -22,7 +22,14 @@ QUESTIONS = [name for name in CONFIG if not name.startswith("_")]
 CHOICES: dict[str, list[str]] = {name: CONFIG[name] for name in QUESTIONS if isinstance(CONFIG[name], list)}
 CLOUDS = CHOICES["cloud"]
 # The questions whose answers decide together what a project is. All other questions are free text.
-INTERACTING = ("cloud", "compression", "xcom_backend", "airflow", "astro_sdk", "clear_override")
+INTERACTING = ("cloud", "compression", "xcom_backend", "airflow", "astro_sdk")
+
+MIRRORS = {
+    "aws": "gs://my_gcp_conn@second/xcom",
+    "gcp": "abfs://my_azure_conn@second/xcom",
+    "azure": "s3://my_aws_conn@second/xcom",
+    "local": "file:///srv/second",
+}
 
 Answers = Mapping[str, Any]
 Bake = Callable[..., Path]
@@ -32,7 +39,12 @@ def product() -> list[dict[str, Any]]:
     """Return every combination of the answers that interact and are not refused, as cookiecutter.json offers them."""
     choices = (CHOICES.get(name, [False, True]) for name in INTERACTING)
     combinations = (dict(zip(INTERACTING, answers, strict=True)) for answers in itertools.product(*choices))
-    return [answers for answers in combinations if not any(is_refused(answers, row) for row in CONFIG["_refused"])]
+    taken = [answers for answers in combinations if not any(is_refused(answers, row) for row in CONFIG["_refused"])]
+    # clear_override matters to the backend and to Airflow, a mirror to the custom class: not to all the others.
+    clears = [{**answers, "clear_override": True} for answers in taken if answers["compression"] == "zip"]
+    mirrored = {"xcom_backend": "custom", "compression": "none", "airflow": "3", "astro_sdk": False}
+    mirrors = [{"cloud": cloud, **mirrored, "mirror": MIRRORS[cloud]} for cloud in CLOUDS]
+    return taken + clears + mirrors
 
 
 def is_refused(answers: Answers, row: Mapping[str, Any]) -> bool:

@@ -125,7 +125,7 @@ def is_custom(answers: Answers) -> bool:
 
 def has_clear(answers: Answers) -> bool:
     """Whether a project has a clear() of its own: only Airflow 2 calls one."""
-    return bool(answers["clear_override"]) and answers["airflow"] == "2"
+    return bool(answers.get("clear_override")) and answers["airflow"] == "2"
 
 
 def needs_a_subclass(answers: Answers) -> bool:
@@ -146,7 +146,7 @@ ONLY_WITH: list[tuple[Callable[[Answers], bool], str]] = [
     (lambda answers: answers["astro_sdk"], "include/astro_sdk_totals.sql"),
     (lambda answers: answers["astro_sdk"], "requirements-no-deps.txt"),
     (lambda answers: answers["astro_sdk"], "tests/test_astro_sdk.py"),
-    (lambda answers: answers["cloud"] == "azure", "tests/azurite-lock.json"),
+    (lambda answers: answers["cloud"] == "azure" or "abfs" in answers.get("mirror", ""), "tests/azurite-lock.json"),
 ]
 NOT_FOR_GIT = {".env", "airflow_settings.yaml"}
 
