@@ -186,8 +186,9 @@ def encode(payload: str, value: Any) -> bytes:
         import pyarrow.parquet as pq
 
         sink = pa.BufferOutputStream()
-        table = pa.Table.from_pandas(value)
-        pq.write_table(table, sink, compression="zstd", use_dictionary=["region"], write_statistics=False)
+        table, encodings = pa.Table.from_pandas(value), dict.fromkeys(("id", "units"), "DELTA_BINARY_PACKED")
+        options = {"use_dictionary": ["region"], "column_encoding": encodings | {"amount": "BYTE_STREAM_SPLIT"}}
+        pq.write_table(table, sink, compression="zstd", write_statistics=False, **options)
         return bytes(sink.getvalue().to_pybytes())
     if payload == "array":
         import numpy as np
@@ -208,7 +209,7 @@ def decode(payload: str, data: bytes) -> Any:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        return pq.read_table(pa.BufferReader(data)).to_pandas()
+        return pq.ParquetFile(pa.BufferReader(data)).read().to_pandas()
     if payload == "array":
         import numpy as np
 
