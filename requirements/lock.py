@@ -1,9 +1,9 @@
 """Pins the environments of the template's tests: run it with `.venv/bin/python requirements/lock.py` after a change.
 
 - `template.txt`, from `template.in`: what `make test` and `make lint` need.
-- `projects.in`, gathered from the requirement files of a bake of every cloud, compression and class, and `projects.txt`, its
-  lock: used as constraints where the tests install the requirement files of a bake, so that they run on the same
-  packages today and next year. The bakes themselves pin only what they name.
+- `projects.in`, gathered from the requirement files of a bake of every cloud, compression and class, and
+  `projects.txt`, its lock: used as constraints where the tests install the requirement files of a bake, so that they
+  run on the same packages today and next year. The bakes themselves pin only what they name.
 - `projects-airflow2.in` and `.txt`: the same for bakes with `airflow: 2`, with and without astro-sdk.
 - `projects-next.in` and `.txt`: as `projects`, with the coming Airflow that `next` in cookiecutter.json names.
 """
