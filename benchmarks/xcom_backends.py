@@ -523,7 +523,8 @@ def measure(arguments: argparse.Namespace, paths: dict[str, str]) -> dict[str, A
             for payload in ("frame", "records", "nested", "array", "gigabyte"):
                 if only not in payload or (payload == "gigabyte" and turn > 1):
                     continue
-                for name in contenders(payload, store):
+                names = contenders(payload, store)
+                for name in names if turn % 2 == 0 else reversed(names):  # who is first finds colder memory
                     pushed = in_child(run_push, name, payload, paths[store])
                     row = note(pushed, store, payload, name, "push")
                     if row is not None:

@@ -27,10 +27,11 @@ def next_steps(answers: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"Create the {cloud['container']} on {cloud['store']}", cloud["create"].format(**answers)
         yield f"Paste {cloud['paste']}", f"into .env, at AIRFLOW_CONN_{answers['connection_id'].upper()}"
     yield "Start Airflow", "astro dev start"
-    yield "Ask the doctor whether XComs will land there", "python -m include.xcom_doctor   (in: astro dev bash)"
     yield "Switch the test Dag on", "astro dev run dags unpause custom_xcom_backend_test"
     yield "Run it", "astro dev run dags trigger custom_xcom_backend_test"
     yield "See the big object in the store", cloud["look"].format(**answers)
+    yield "If it is not there, open a shell where Airflow runs", "astro dev bash"
+    yield "and ask the doctor there", "python -m include.xcom_doctor"
 
 
 def show(answers: dict[str, Any]) -> None:

@@ -71,6 +71,7 @@ GOOD: dict[str, list[str]] = {
     "threshold": ["-1", "0", "1", "1000", "1048576"],
     "mirror": [
         "",
+        "none",
         "gs://my_gcp_conn@b-2/xcom",
         "s3://c@abc/a/b.c",
         "abfs://_c1@abc/x",
@@ -105,7 +106,7 @@ BAD: dict[str, list[str]] = {
     ],
     "mirror": [
         *("gs", "gs://b/xcom", "gs://c@b-2", "azblob://c@abc/x", "s3://1c@abc/x", "s3://c-d@abc/x", "s3://c@abc/../x"),
-        *("s3://c@abc/./x", "file://", "file:///", "file://a b", "file:///a/..", "s3://c@abc/x\n", "none"),
+        *("s3://c@abc/./x", "file://", "file:///", "file://a b", "file:///a/..", "s3://c@abc/x\n", "None"),
         *[*NOT_TEXT, *CODE],
     ],
     "aws": [

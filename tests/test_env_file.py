@@ -117,7 +117,8 @@ def test_all_readers_agree_about_every_variable(answers: Answers, bake: Bake) ->
     assert values.pop(PATH) == path
     assert values.pop(THRESHOLD) == answers.get("threshold", "1000")
     assert values.pop(COMPRESSION) == ("" if compression == "none" else compression)
-    assert values.pop(BACKEND).endswith(".XComObjectStorageBackend")
+    custom = answers.get("xcom_backend") == "custom"
+    assert values.pop(BACKEND).endswith(".XComBackend" if custom else ".XComObjectStorageBackend")
     if answers.get("astro_sdk"):
         assert values.pop("AIRFLOW__CORE__ALLOWED_DESERIALIZATION_CLASSES") == "airflow.* astro.*"
         sqlite = json.loads(values.pop("AIRFLOW_CONN_ASTRO_SDK_SQLITE"))
