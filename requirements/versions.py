@@ -37,6 +37,9 @@ class Pin:
     prerelease: bool = False
 
 
+HELD_BACK = ("_airflow 2", "_backends custom")
+
+
 def pins(template: dict[str, Any]) -> Iterator[Pin]:
     """Yield every pin of the template's tables."""
     for cloud, row in template["_clouds"].items():
@@ -45,6 +48,9 @@ def pins(template: dict[str, Any]) -> Iterator[Pin]:
     for compression, requirements in template["_compressions"].items():
         for requirement in requirements:
             yield pin_of(f"_compressions {compression}", requirement)
+    for backend, row in template["_backends"].items():
+        for requirement in sorted({requirement for requirements in row.values() for requirement in requirements}):
+            yield pin_of(f"_backends {backend}", requirement)
     for airflow, row in template["_airflow"].items():
         place, below = f"_airflow {airflow}", f"<{int(airflow) + 1}"
         yield Pin(place, "apache-airflow", row["version"], below)
@@ -56,10 +62,13 @@ def pins(template: dict[str, Any]) -> Iterator[Pin]:
 
 
 def pin_of(place: str, requirement: str) -> Pin:
-    """Return the pin of a requirement such as ``moto[server]==5.2.5``. What Airflow 2 holds back may not move."""
+    """Return the pin of a requirement such as ``moto[server]==5.2.5``. What is held back may not move.
+
+    Airflow 2 holds back its own. Python 3.10 and Airflow 2 hold back the tables of the custom class.
+    """
     parsed = Requirement(requirement)
     (version,) = (specifier.version for specifier in parsed.specifier)
-    return Pin(place, parsed.name, version, f"=={version}" if place == "_airflow 2" else "")
+    return Pin(place, parsed.name, version, f"=={version}" if place in HELD_BACK else "")
 
 
 def newest(pin: Pin) -> str:

@@ -123,9 +123,16 @@ def test_all_readers_agree_about_every_variable(answers: Answers, bake: Bake) ->
         assert values.pop("AIRFLOW__CORE__ALLOWED_DESERIALIZATION_CLASSES") == "airflow.* astro.*"
         sqlite = json.loads(values.pop("AIRFLOW_CONN_ASTRO_SDK_SQLITE"))
         assert sqlite == {"conn_type": "sqlite", "host": "/tmp/astro_sdk_xcom.db"}  # noqa: S108
+    expected = {connection_id.upper(): conn_type} if connection_id else {}
+    if answers.get("mirror"):
+        assert values.pop("AIRFLOW__XCOM_BACKEND__MIRROR") == answers["mirror"]
+        expected |= {
+            mirror_id.upper(): kind
+            for _, mirror_id, kind in DEFAULTS.values()
+            if mirror_id and f"//{mirror_id}@" in answers["mirror"]
+        }
     found = connections(values)
-    assert [connection["conn_type"] for connection in found.values()] == ([conn_type] if conn_type else [])
-    assert list(found) == ([connection_id.upper()] if connection_id else [])
+    assert {name: connection["conn_type"] for name, connection in found.items()} == expected
     assert [f"AIRFLOW_CONN_{name}" for name in found] == list(values), "variables that no test knows"
 
 
