@@ -20,7 +20,7 @@ def test_a_moved_pin_is_the_only_change(pin: Pin) -> None:
     after = versions.moved(TEXT, pin, "99.1.2")
     places = [(before, now) for before, now in zip(TEXT.splitlines(), after.splitlines(), strict=True) if before != now]
     before, now = places[0]
-    assert all(pin.package in line for line, _ in places)  # a pin may stand in two tables
+    assert all(pin.version in line for line, _ in places)  # a pin may stand in two tables
     assert now == before.replace(pin.version, "99.1.2")
     assert "99.1.2" in [found.version for found in pins(json.loads(after)) if found.place == pin.place]
 
