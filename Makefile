@@ -54,6 +54,7 @@ tested-with: .venv/installed ## Test projects on every Airflow, and write the ta
 
 upgrade: .venv/installed ## Walk from Airflow 2.11 to 3.3 with real XComs (about a minute once installed; needs PostgreSQL)
 	@$(BIN)/python tests/upgrade/walk.py
+	@$(BIN)/python tests/upgrade/walk.py --custom
 
 clean: ## Remove all environments and demo projects
 	rm -rf .venv .venv-* .demo

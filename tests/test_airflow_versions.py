@@ -105,11 +105,12 @@ def test_what_a_table_of_astro_sdk_needs_is_a_setting_of_the_project(tmp_path: P
 
 
 @pytest.mark.skipif(not shutil.which("initdb"), reason="this machine has no PostgreSQL (initdb)")
-def test_xcoms_of_airflow_2_are_read_by_airflow_3_after_the_migration() -> None:
+@pytest.mark.parametrize("options", [[], ["--custom"]], ids=["object_storage", "custom"])
+def test_xcoms_of_airflow_2_are_read_by_airflow_3_after_the_migration(options: list[str]) -> None:
     try:
         python_for("2")
     except NoPythonError as error:
         pytest.skip(str(error))
-    done = run(sys.executable, Path(__file__).parent / "upgrade" / "walk.py")
+    done = run(sys.executable, Path(__file__).parent / "upgrade" / "walk.py", *options)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "13 of 13 came back equal." in done.stdout

@@ -3,7 +3,7 @@
 Run it with `.venv/bin/python tests/upgrade/walk.py`. It writes with the project of `airflow: 2`, copies the metadata
 database, migrates the copy with Airflow 3, and reads with the project of `airflow: 3`. Exit code 1 if a value changed.
 The metadata database is PostgreSQL, as on Astro: its programs (initdb, pg_ctl) have to be on this machine. With
-`--sqlite` it is SQLite, where the migration itself loses all XComs.
+`--sqlite` it is SQLite, where the migration itself loses all XComs. With `--custom` both projects have the custom class.
 """
 
 from __future__ import annotations
@@ -54,13 +54,14 @@ def main() -> int:
         database(Path(name)) as (before_url, after_url, copy),
     ):
         folder = Path(name)
-        before = Side("2", folder, {**settings, DATABASE: before_url})
+        backend = "custom" if "--custom" in sys.argv[1:] else "object_storage"
+        before = Side("2", backend, folder, {**settings, DATABASE: before_url})
         before.airflow("db", "migrate")
         before.airflow("dags", "test", "write_values")
         run_id, written = before.run_of("write_values"), before.rows("write_values")
         console.print(f"Airflow {before.version} wrote {len(written)} XComs with {before.backend}")
 
-        after = Side("3", folder, {**settings, DATABASE: after_url})
+        after = Side("3", backend, folder, {**settings, DATABASE: after_url})
         copy()
         after.airflow("db", "migrate")
         migrated = after.rows("write_values")
@@ -79,15 +80,14 @@ def main() -> int:
 class Side:
     """One side of the upgrade: a project for this Airflow, its environment, and a metadata database."""
 
-    def __init__(self, airflow: str, folder: Path, settings: dict[str, str]) -> None:
+    def __init__(self, airflow: str, backend: str, folder: Path, settings: dict[str, str]) -> None:
         """Bake the project into the folder, and install what it needs."""
         home = folder / f"home-{airflow}"
         home.mkdir()
         self.version = CONFIG["_airflow"][airflow]["version"]
-        self.project = bake(
-            folder, folder / f"bake-{airflow}", {"cloud": CLOUD, "airflow": airflow}, accept_hooks=False
-        )
-        self.python = environment(airflow, self.project)
+        answers = {"cloud": CLOUD, "airflow": airflow, "xcom_backend": backend}
+        self.project = bake(folder, folder / f"bake-{airflow}", answers, accept_hooks=False)
+        self.python = environment(airflow, backend, self.project)
         emitted = dict(
             line.split("=", 1)
             for line in (self.project / ".env").read_text().splitlines()
@@ -148,10 +148,11 @@ class Side:
         return str(run_id)
 
 
-def environment(airflow: str, project: Path) -> Path:
-    """Return the Python of an environment for this Airflow, the cloud of this walk, and PostgreSQL."""
+def environment(airflow: str, backend: str, project: Path) -> Path:
+    """Return the Python of an environment for this Airflow and backend, the cloud of this walk, and PostgreSQL."""
     drivers = Path(__file__).parent / "requirements.txt"
-    return project_environment(f"upgrade-{airflow}", [project / "requirements-dev.txt", drivers], airflow)
+    name = f"upgrade-{airflow}{'-custom' if backend == 'custom' else ''}"
+    return project_environment(name, [project / "requirements-dev.txt", drivers], airflow)
 
 
 @contextmanager
@@ -206,7 +207,7 @@ def store(folder: Path) -> Iterator[dict[str, str]]:
     """Start an emulator of Google Cloud Storage, and yield the settings with which both sides reach it."""
     project = bake(folder, folder / "bake-store", {"cloud": CLOUD}, accept_hooks=False)
     port = free_port()
-    command = [str(environment("3", project)), "-m", "gcp_storage_emulator", "start", "--host=127.0.0.1"]
+    command = [str(environment("3", "object_storage", project)), "-m", "gcp_storage_emulator", "start", "--host=127.0.0.1"]
     command += [f"--port={port}", "--in-memory", f"--default-bucket={BUCKET}"]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -243,6 +244,8 @@ def shorten(row: Any) -> str:
     """Return the start of a row's JSON, or that it is a path."""
     if isinstance(row, str) and row.startswith("gs://"):
         return "a path: gs://…"
+    if isinstance(row, dict) and row.get("kind") == "reference":
+        return f"a reference: {row['codec']}"
     text = json.dumps(row)
     return text if len(text) <= 40 else f"{text[:37]}…"
 
