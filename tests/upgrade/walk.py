@@ -207,7 +207,13 @@ def store(folder: Path) -> Iterator[dict[str, str]]:
     """Start an emulator of Google Cloud Storage, and yield the settings with which both sides reach it."""
     project = bake(folder, folder / "bake-store", {"cloud": CLOUD}, accept_hooks=False)
     port = free_port()
-    command = [str(environment("3", "object_storage", project)), "-m", "gcp_storage_emulator", "start", "--host=127.0.0.1"]
+    command = [
+        str(environment("3", "object_storage", project)),
+        "-m",
+        "gcp_storage_emulator",
+        "start",
+        "--host=127.0.0.1",
+    ]
     command += [f"--port={port}", "--in-memory", f"--default-bucket={BUCKET}"]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
