@@ -3,7 +3,7 @@
 Run it with `.venv/bin/python tests/upgrade/walk.py`. It writes with the project of `airflow: 2`, copies the metadata
 database, migrates the copy with Airflow 3, and reads with the project of `airflow: 3`. Exit code 1 if a value changed.
 The metadata database is PostgreSQL, as on Astro: its programs (initdb, pg_ctl) have to be on this machine. With
-`--sqlite` it is SQLite, where the migration itself loses all XComs. With `--custom` both projects have the custom class.
+`--sqlite` it is SQLite, where the migration itself loses all XComs. With `--custom` both sides have the custom class.
 """
 
 from __future__ import annotations
