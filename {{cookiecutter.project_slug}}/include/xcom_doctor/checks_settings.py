@@ -246,8 +246,7 @@ def _competing(variable: str, situation: Situation) -> Iterator[tuple[str, str]]
     section, option = SETTINGS[variable]
     file, config = situation.config_file
     own = config.get(section, option, fallback="")
-    default = str(situation.airflow.conf.get_default_value(section, option, fallback="") or "")
-    if variable in situation.env and own and own not in (value, default):
+    if variable in situation.env and own and own not in (value, *_defaults(section, option, situation)):
         yield (
             f"{option} is {value!r} by the environment and {own!r} in {file}: the environment wins",
             f"remove from {file}: {option}",
@@ -259,6 +258,16 @@ def _competing(variable: str, situation: Situation) -> Iterator[tuple[str, str]]
             f"{variable} is {set_here[variable]!r} in .env and {image[variable]!r} in the Dockerfile: .env wins",
             f"remove from Dockerfile: ENV {variable}",
         )
+
+
+def _defaults(section: str, option: str, situation: Situation) -> tuple[str, str]:
+    """What Airflow takes without a setting: Airflow 2 writes it into a new airflow.cfg, so there it is nobody's choice.
+
+    Airflow 2 knows the defaults of a provider only by the description of its options.
+    """
+    conf = situation.airflow.conf
+    described = conf.configuration_description.get(section, {}).get("options", {}).get(option, {})
+    return str(conf.get_default_value(section, option, fallback="") or ""), str(described.get("default") or "")
 
 
 def _never_read(variable: str, situation: Situation) -> Iterator[tuple[str, str]]:
