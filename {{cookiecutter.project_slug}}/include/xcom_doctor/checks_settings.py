@@ -240,6 +240,10 @@ def _difference(name: str, line: EnvLine, situation: Situation) -> str:
     return f"{name} is {situation.env[name]!r} here and {line.value!r} in .env (line {line.number})"
 
 
+# Of common-io 1.11.0: Airflow 2.11 does not tell a provider's defaults. All other options have none.
+_PROVIDER_DEFAULTS = {"xcom_objectstorage_threshold": "-1"}
+
+
 def _competing(variable: str, situation: Situation) -> Iterator[tuple[str, str]]:
     """Other places that set `variable` to something else than the value that wins."""
     value = situation.setting(variable)
@@ -261,13 +265,9 @@ def _competing(variable: str, situation: Situation) -> Iterator[tuple[str, str]]
 
 
 def _defaults(section: str, option: str, situation: Situation) -> tuple[str, str]:
-    """What Airflow takes without a setting: Airflow 2 writes it into a new airflow.cfg, so there it is nobody's choice.
-
-    Airflow 2 knows the defaults of a provider only by the description of its options.
-    """
-    conf = situation.airflow.conf
-    described = conf.configuration_description.get(section, {}).get("options", {}).get(option, {})
-    return str(conf.get_default_value(section, option, fallback="") or ""), str(described.get("default") or "")
+    """What Airflow takes without a setting: Airflow 2 writes it into a new airflow.cfg, where nobody chose it."""
+    default = str(situation.airflow.conf.get_default_value(section, option, fallback="") or "")
+    return default, _PROVIDER_DEFAULTS.get(option, "")
 
 
 def _never_read(variable: str, situation: Situation) -> Iterator[tuple[str, str]]:
