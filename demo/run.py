@@ -100,7 +100,8 @@ def main() -> None:
         os.environ.update(airflow_settings(settings, store))
         airflow("db", "migrate")
         examine()
-        console.print(f"[bold]4/4 Running {' and '.join(DAG_IDS)} on Airflow {VERSION}[/] (log: {log_file()})")
+        log = log_file().relative_to(PROJECT.parent.parent)
+        console.print(f"[bold]4/4 Running {' and '.join(DAG_IDS)} on Airflow {VERSION}[/] (log: {log})")
         if arguments.ui:
             with web_ui() as url:
                 pages = [xcom_page(url, dag_id, trigger(url, dag_id)) for dag_id in DAG_IDS]
