@@ -39,10 +39,10 @@ def record(name: str, answers: Mapping[str, Any], python: Path, output: str) -> 
     packages = ["apache-airflow", "apache-airflow-providers-common-io", f"apache-airflow-providers-{provider}"]
     command = [str(python), "-c", ASK, *packages, "astro-sdk-python"]
     versions = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    (store,) = re.findall(r"^XCom object store: (.*?)(?: on http\S+)?$", output, re.MULTILINE)
+    (stores,) = re.findall(r"^XCom object store: (.*)$", output, re.MULTILINE)
     (passed,) = re.findall(r"= (\d+) passed", output)
     FOLDER.mkdir(exist_ok=True)
-    result = {"answers": answers, "versions": versions, "store": store, "passed": int(passed)}
+    result = {"answers": answers, "versions": versions, "store": re.sub(r" on http\S+", "", stores), "passed": int(passed)}
     (FOLDER / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n", newline="\n")
 
 
