@@ -42,7 +42,12 @@ def record(name: str, answers: Mapping[str, Any], python: Path, output: str) -> 
     (stores,) = re.findall(r"^XCom object store: (.*)$", output, re.MULTILINE)
     (passed,) = re.findall(r"= (\d+) passed", output)
     FOLDER.mkdir(exist_ok=True)
-    result = {"answers": answers, "versions": versions, "store": re.sub(r" on http\S+", "", stores), "passed": int(passed)}
+    result = {
+        "answers": answers,
+        "versions": versions,
+        "store": re.sub(r" on http\S+", "", stores),
+        "passed": int(passed),
+    }
     (FOLDER / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n", newline="\n")
 
 
