@@ -9,7 +9,7 @@ export RUFF_CACHE_DIR := $(CURDIR)/.ruff_cache
 CLOUD ?= aws
 BIN := .venv/bin
 
-.PHONY: demo test lint lock golden readme troubleshooting versions tested-with upgrade bench bench-compression clean help
+.PHONY: demo test e2e lint lock golden readme troubleshooting versions tested-with upgrade bench bench-compression clean help
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
@@ -20,6 +20,10 @@ demo: .venv/installed ## See an XCom land in a bucket, with no account: CLOUD=gc
 test: .venv/installed ## Run the tests of the template and of the projects it emits (up to 20 minutes the first time)
 	@echo "Testing every bake, then the doctor and four projects on real Airflow: about 13 minutes on 2 cores."
 	@$(BIN)/pytest
+
+e2e: .venv/installed ## Run the emitted project among real servers and tools, which it installs: ONLY=cluster, SLICE=1 for what CI runs
+	@echo "Running the end-to-end tests one after the other: up to 40 minutes on 2 cores."
+	@$(BIN)/pytest --numprocesses 0 -p no:cacheprovider -rA --show-capture=no e2e$(if $(ONLY),/$(ONLY)) $(if $(SLICE),-m slice)
 
 lint: .venv/installed ## Check format, style and types
 	@$(BIN)/ruff format --check .
