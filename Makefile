@@ -12,7 +12,7 @@ BIN := .venv/bin
 .PHONY: demo test e2e lint lock golden readme troubleshooting versions tested-with upgrade bench bench-compression clean help
 
 help: ## Show the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1|/' | column -t -s '|'
 
 demo: .venv/installed ## See an XCom land in a bucket, with no account: CLOUD=gcp, azure or local, BACKEND=custom, AIRFLOW=2, ASTRO_SDK=1, COMPRESSION=..., UI=1
 	@$(BIN)/python demo/demo.py $(if $(UI),--ui) cloud=$(CLOUD) xcom_backend=$(BACKEND) airflow=$(AIRFLOW) astro_sdk=$(ASTRO_SDK) compression=$(COMPRESSION) threshold=$(THRESHOLD) $(if $(PICTURE),--picture $(PICTURE))
