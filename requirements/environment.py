@@ -98,7 +98,7 @@ def python_for(airflow: str) -> str:
 
 def fingerprint(interpreter: str, lock: Path, files: list[Path]) -> str:
     """Return a hash of what decides what is installed: Python, the lock, the requirement files and their neighbours."""
-    folders = {file.parent for file in files}
-    texts = [lock, *sorted(file for folder in folders for file in folder.glob("requirements*.txt"))]
+    neighbours = {file for folder in {file.parent for file in files} for file in folder.glob("requirements*.txt")}
+    texts = [lock, *sorted({*files, *neighbours})]
     content = b"\0".join(file.read_bytes() for file in texts)
     return hashlib.sha256(f"{interpreter} {sys.version}".encode() + content).hexdigest()
