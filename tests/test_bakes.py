@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hcl2
 import jinja2
 import pytest
 import yaml
@@ -77,6 +78,7 @@ include/xcom_doctor/mask.py
 include/xcom_doctor/probe.py
 include/xcom_doctor/registry.py
 include/xcom_doctor/report.py
+include/xcom_doctor/rights.py
 include/xcom_doctor/situation.py
 packages.txt
 plugins/.gitkeep
@@ -117,6 +119,18 @@ tests/test_custom_stores.py
 tests/test_custom_tables.py
 """
 
+INFRA = {
+    "aws": "identity.tf main.tf outputs.tf policy.json tls-only.json variables.tf",
+    "gcp": "identity.tf main.tf outputs.tf role.json variables.tf",
+    "azure": "identity.tf main.tf outputs.tf rights.json variables.tf",
+    "local": "",
+}
+
+
+def has_infra_file(cloud: str) -> Callable[[Answers], bool]:
+    """Return whether answers ask for the infra/ of this cloud."""
+    return lambda answers: bool(answers["cloud"] == cloud)
+
 
 def is_custom(answers: Answers) -> bool:
     """Whether these answers ask for the custom class."""
@@ -146,6 +160,9 @@ ONLY_WITH: list[tuple[Callable[[Answers], bool], str]] = [
     (lambda answers: answers["astro_sdk"], "include/astro_sdk_totals.sql"),
     (lambda answers: answers["astro_sdk"], "requirements-no-deps.txt"),
     (lambda answers: answers["astro_sdk"], "tests/test_astro_sdk.py"),
+    *[(has_infra_file(cloud), f"infra/{name}") for cloud, names in INFRA.items() for name in names.split()],
+    (lambda answers: answers["cloud"] != "local", "infra/.gitignore"),
+    (lambda answers: answers["cloud"] != "local", "infra/README.md"),
     (lambda answers: answers["cloud"] == "azure" or "abfs" in answers.get("mirror", ""), "tests/azurite-lock.json"),
 ]
 NOT_FOR_GIT = {".env", "airflow_settings.yaml"}
@@ -211,6 +228,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "*.json": json.loads,
     "*.md": read_markdown,
     "*.py": lambda text: compile(text, "emitted", "exec"),
+    "*.tf": hcl2.loads,
     "*.sql": lambda text: jinja2.Template(text).render(orders="orders"),
     "*.toml": tomllib.loads,
     "*.yaml": read_yaml,
