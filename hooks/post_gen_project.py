@@ -49,8 +49,8 @@ def show(answers: dict[str, Any]) -> None:
     console.print("\nREADME.md in that folder has each step in full, and what you should see.\n")
 
 
-# Folders cannot be chosen by name as files can: one is empty without the custom class, the other without a cloud.
-for folder in ("include/xcom_backend", "infra"):
+# Folders cannot be chosen by name as files can: these are empty where what is in them was not asked for.
+for folder in ("include/xcom_backend", "infra", "remote-execution", ".github/workflows", ".github"):
     with suppress(OSError):
         Path(folder).rmdir()
 
