@@ -35,7 +35,8 @@ class NoPythonError(Exception):
 def project_environment(name: str, requirement_files: Iterable[Path], airflow: str = "3") -> Path:
     """Return the Python of the environment ``.venv-<name>``, after it has got all of the requirement files.
 
-    A second call with the same files and the same lock installs nothing. What a project names in a
+    A second call with the same files and the same lock installs nothing; after a change it is made anew, so that it
+    never holds what nobody asks for any more. What a project names in a
     ``requirements-no-deps.txt`` beside these files comes too, as its Dockerfile does it.
 
     :param airflow: the answer to the template's question of this name, or ``next``
@@ -52,7 +53,7 @@ def project_environment(name: str, requirement_files: Iterable[Path], airflow: s
     if stamp.exists() and stamp.read_text() == wanted:
         return python
     uv = str(BIN / "uv")
-    subprocess.run([uv, "venv", "--quiet", "--allow-existing", "--python", interpreter, str(environment)], check=True)
+    subprocess.run([uv, "venv", "--quiet", "--clear", "--python", interpreter, str(environment)], check=True)
     requirements = [argument for file in files for argument in ("--requirement", str(file))]
     install = [uv, "pip", "install", "--quiet", "--python", str(python)]
     with tempfile.TemporaryDirectory() as folder:
@@ -97,7 +98,7 @@ def python_for(airflow: str) -> str:
 
 def fingerprint(interpreter: str, lock: Path, files: list[Path]) -> str:
     """Return a hash of what decides what is installed: Python, the lock, the requirement files and their neighbours."""
-    folders = {file.parent for file in files}
-    texts = [lock, *sorted(file for folder in folders for file in folder.glob("requirements*.txt"))]
+    neighbours = {file for folder in {file.parent for file in files} for file in folder.glob("requirements*.txt")}
+    texts = [lock, *sorted({*files, *neighbours})]
     content = b"\0".join(file.read_bytes() for file in texts)
     return hashlib.sha256(f"{interpreter} {sys.version}".encode() + content).hexdigest()

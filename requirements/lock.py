@@ -8,6 +8,7 @@
 - `projects-airflow2.in` and `.txt`: the same for bakes with `airflow: 2`, with and without astro-sdk.
 - `projects-python-3.10.txt`: as `projects.txt`, on Python 3.10 with the stand-ins of `python-3.10.txt`.
 - `projects-next.in` and `.txt`: as `projects`, with the coming Airflow that `next` in cookiecutter.json names.
+- `cluster.txt`, from `cluster.in`: what `make e2e` adds to a project for a cluster. It goes with `projects.txt`.
 """
 
 from __future__ import annotations
@@ -81,6 +82,7 @@ def lock_all(*options: str) -> None:
     lock("projects-python-3.10", ">=3.10,<3.11", "--override", str(REQUIREMENTS / "python-3.10.txt"), *options)
     lock("projects-airflow2", CONFIG["_airflow"]["2"]["python"], *options)
     lock("projects-next", ">=3.11", "--prerelease=if-necessary-or-explicit", *options)
+    lock("cluster", ">=3.11", "--constraint", str(REQUIREMENTS / "projects.txt"), *options)
 
 
 if __name__ == "__main__":
