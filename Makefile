@@ -9,7 +9,7 @@ export RUFF_CACHE_DIR := $(CURDIR)/.ruff_cache
 CLOUD ?= aws
 BIN := .venv/bin
 
-.PHONY: demo test e2e lint lock golden readme troubleshooting versions tested-with upgrade bench bench-compression clean help
+.PHONY: demo test e2e cluster lint lock golden readme troubleshooting versions tested-with upgrade bench bench-compression clean help
 
 help: ## Show the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1|/' | column -t -s '|'
@@ -24,6 +24,9 @@ test: .venv/installed ## Run the tests of the template and of the projects it em
 e2e: .venv/installed ## Run the emitted project among real servers and tools, which it installs: ONLY=cluster, SLICE=1 for what CI runs
 	@echo "Running the end-to-end tests one after the other: up to 40 minutes on 2 cores."
 	@$(BIN)/pytest --numprocesses 0 -p no:cacheprovider -rA --show-capture=no e2e$(if $(ONLY),/$(ONLY)) $(if $(SLICE),-m slice)
+
+cluster: .venv/installed ## Run the cluster, its load and growth, and write docs/cluster.md anew: about 20 minutes on a quiet machine
+	@XCOM_TEMPLATE_RECORD=1 $(BIN)/pytest --numprocesses 0 -p no:cacheprovider -rA --show-capture=no e2e/cluster
 
 lint: .venv/installed ## Check format, style and types
 	@$(BIN)/ruff format --check .

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import platform
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 from e2e.cluster.cluster import Cluster, running_cluster
+from requirements.environment import versions
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
@@ -28,7 +31,7 @@ def s3() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def record() -> Record:
-    """Return what writes a result into ``results.json`` when `make e2e WRITE=1` asks for it, and prints it always."""
+    """Return what writes a result into ``results.json`` when `make cluster` asks for it, and prints it always."""
 
     def write(name: str, result: Any) -> None:
         print(f"{name}: {json.dumps(result)}")
@@ -45,4 +48,17 @@ def pytest_sessionfinish(exitstatus: int) -> None:
     if RECORDING and exitstatus == 0:
         from e2e.cluster.page import write_page
 
-        write_page(json.loads(RESULTS.read_text()))
+        results = json.loads(RESULTS.read_text())
+        results["machine"] = machine()
+        RESULTS.write_text(json.dumps(results, indent=2, sort_keys=True) + "\n")
+        write_page(results)
+
+
+def machine() -> str:
+    """Return in a line what the numbers were measured on."""
+    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    processor, airflow = model[1] if model else platform.machine(), versions("3")["version"]
+    return (
+        f"{os.cpu_count()} x {processor}, {platform.system()}, Python {platform.python_version()}, Airflow {airflow}, "
+        f"load of the last 15 minutes {os.getloadavg()[2]:.1f}"
+    )
