@@ -62,7 +62,8 @@ that run on that machine. Most of each is Airflow's own: a mapped task costs mor
 ## Growth
 
 One process, the custom class, and an S3 server on loopback that counts requests
-([benchmarks/fast_s3.py](../benchmarks/fast_s3.py)). Medians of three; a value of 1 GB once.
+([benchmarks/fast_s3.py](../benchmarks/fast_s3.py)). Medians of three; the value of 1 GB and
+the numbers from 3,000 on once.
 
 ![Seconds by bytes and by objects, both axes logarithmic: all lines end as steep as the linear one](images/growth.svg)
 
