@@ -72,7 +72,7 @@ class StorePath:
 
     @property
     def in_rows(self) -> str:
-        """The base path as rows hold it, with a slash at its end: there a relative folder is an absolute one."""
+        """The base path as rows hold it, with a slash at its end; a relative folder is absolute there."""
         text = f"{self.scheme}://{self.plain}" if self.scheme in LOCAL.schemes else self.text
         return text.rstrip("/") + "/"
 
