@@ -6,17 +6,21 @@ import ast
 import importlib.util
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from baking import CONFIG as TEMPLATE
 from baking import PROJECT_TEMPLATE, ROOT, Answers, Bake, is_refused, paths_of, product, run
-from conftest import Install
+from filelock import FileLock
 
 from requirements.environment import NoPythonError, project_environment
 from website import reference
 
+HOOKS_PAGE = ROOT / "docs" / "reference" / "hooks.md"
+# What the provider's empty default means, and the custom class says in a word.
+EMPTY = {"xcom_objectstorage_compression": "none"}
 PAGES = {path.name: path for path in reference.pages()}
 # Every file that any answers give is in one of these: it makes no difference which compression it is.
 FEW = [answers for answers in product() if answers["compression"] == "zip" or "mirror" in answers]
@@ -98,8 +102,6 @@ def sample_record() -> dict[str, Any]:
 
 def load_reference() -> Any:
     """Return the module include/xcom_backend/reference.py, which needs no Airflow, without the package around it."""
-    import sys
-
     (file,) = (PROJECT_TEMPLATE / "include" / "xcom_backend").glob("*reference.py*")
     loader = importlib.machinery.SourceFileLoader("emitted_reference", str(file))
     spec = importlib.util.spec_from_loader("emitted_reference", loader)
@@ -112,30 +114,20 @@ def load_reference() -> Any:
 
 @pytest.mark.parametrize(("airflow", "column"), [("2", 1), ("3", 2)])
 def test_the_pages_of_settings_and_hooks_say_what_this_airflow_has(
-    airflow: str, column: int, bake: Bake, install: Install
+    airflow: str, column: int, bake: Bake, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    project = bake(cloud="local", **({"airflow": "2"} if airflow == "2" else {}))
-    if airflow == "2":
+    name = "local-airflow2" if airflow == "2" else "local"
+    requirements = bake(cloud="local", **({"airflow": "2"} if airflow == "2" else {})) / "requirements-dev.txt"
+    with FileLock(tmp_path_factory.getbasetemp().parent / f"venv-{name}.lock"):
         try:
-            python = project_environment("local-airflow2", [project / "requirements-dev.txt"], "2")
+            python = project_environment(name, [requirements], airflow)
         except NoPythonError as error:
             pytest.skip(str(error))
-    else:
-        python = install("local", project / "requirements-dev.txt") / "python"
-    hooks = {name.strip("`"): cells for name, *cells in rows(ROOT / "docs" / "reference" / "hooks.md", HOOKS)}
+    hooks = {name.strip("`"): cells for name, *cells in rows(HOOKS_PAGE, "## Which version has what")}
     told = json.loads(run(python, "-W", "ignore", "-c", ASK_AIRFLOW % list(hooks), check=True).stdout.splitlines()[-1])
 
     page = {setting.name: setting.default for setting in reference.read_settings()}
-    assert {name: default or page_default(page[name]) for name, default in told["provider"].items()} == {
-        name: page[name] for name in told["provider"]
-    }
+    provider = {name: default or EMPTY.get(name, "") for name, default in told["provider"].items()}
+    assert provider == {name: page[name] for name in provider}
     assert told["classes"] == "airflow.*"
     assert {name: cells[column - 1].startswith("yes") for name, cells in hooks.items()} == told["hooks"]
-
-
-HOOKS = "## Which version has what"
-
-
-def page_default(text: str) -> str:
-    """Return what an empty default of the provider is in the custom class: an empty compression is `none`."""
-    return text if text in ("", "none") else f"not {text}"
