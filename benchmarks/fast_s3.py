@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, unquote
 objects: dict[str, bytes | bytearray] = {}
 parts: dict[str, dict[int, bytes | bytearray]] = {}
 counts: Counter[str] = Counter()
+MODIFIED = "<LastModified>2024-01-01T00:00:00.000Z</LastModified>"
 
 
 def answer(method: str, key: str, query: dict[str, str], body: bytearray, span: str) -> tuple[int, str, bytes]:
@@ -48,11 +49,8 @@ def answer(method: str, key: str, query: dict[str, str], body: bytearray, span: 
     if key == "-/counts":
         return 200, "", json.dumps(counts).encode()
     if "/" not in key or key.endswith("/"):
-        prefix = f"{key.rstrip('/')}/{query.get('prefix', '')}"
-        found = [name.partition("/")[2] for name in list(objects) if name.startswith(prefix)]
-        keys = found[: int(query.get("max-keys", 1000))]
-        items = "".join(f"<Contents><Key>{name}</Key><Size>1</Size></Contents>" for name in keys)
-        return 200, "", f"<ListBucketResult><KeyCount>{len(keys)}</KeyCount>{items}</ListBucketResult>".encode()
+        counts["list"] += 1
+        return 200, "", page(key.rstrip("/"), query).encode()
     if key not in objects:
         return 404, "", b"" if method == "HEAD" else b"<Error><Code>NoSuchKey</Code></Error>"
     content = memoryview(objects[key])
@@ -62,6 +60,18 @@ def answer(method: str, key: str, query: dict[str, str], body: bytearray, span: 
         headers += f"Content-Range: bytes {first}-{last}/{len(content)}\r\n"
         return 206, headers, content[first : last + 1]  # type: ignore[return-value]
     return 200, headers, content  # type: ignore[return-value]
+
+
+def page(bucket: str, query: dict[str, str]) -> str:
+    """Return the next page of a listing, in the order of the keys."""
+    prefix, after = f"{bucket}/{query.get('prefix', '')}", f"{bucket}/{query.get('continuation-token', '')}"
+    found = sorted(name for name in list(objects) if name.startswith(prefix) and name > after)
+    names = found[: int(query.get("max-keys", 1000))]
+    keys = [(name.partition("/")[2], len(objects[name])) for name in names]
+    items = "".join(f"<Contents><Key>{key}</Key><Size>{size}</Size>{MODIFIED}</Contents>" for key, size in keys)
+    more = f"<NextContinuationToken>{keys[-1][0]}</NextContinuationToken>" if len(found) > len(names) else ""
+    cut = f"<IsTruncated>{str(bool(more)).lower()}</IsTruncated>{more}"
+    return f"<ListBucketResult><KeyCount>{len(keys)}</KeyCount>{cut}{items}</ListBucketResult>"
 
 
 def serve(connection: socket.socket) -> None:

@@ -305,6 +305,11 @@ WORDS = {
     "cookiecutter.__clear_class": "`xcom_backend=object_storage`, `clear_override=true` and `airflow=2`",
     "'azure' in [cookiecutter.cloud, cookiecutter.__mirror_cloud]": "the store or the mirror is on Azure",
 }
+# A file with a version for each of these answers.
+ALL_OF = {
+    "`airflow=2` or `airflow=3`": "always",
+    "`cloud=aws` or `cloud=azure` or `cloud=gcp`": "`cloud` other than `local`",
+}
 FOLDERS = {
     "": "The root",
     ".astro": ".astro",
@@ -350,13 +355,12 @@ def rendered_name(name: str) -> tuple[str, str]:
 
 
 def emitted(path: str, files: list[tuple[Path, str]]) -> EmittedFile:
-    """Return what the table says of a file; one whose two versions are for two answers is always there.
+    """Return what the table says of a file; one with a version for each Airflow is there with every answer.
 
     :raises KeyError: if neither its first line nor ABOUT says what it is for
     """
-    conditions = [condition for _, condition in files]
-    both = {re.sub(r"'\w+'$", "", condition) for condition in conditions} == {"cookiecutter.airflow == "}
-    when = "always" if len(files) > 1 and both else " or ".join(map(when_words, conditions))
+    when = " or ".join(sorted(when_words(condition) for _, condition in files))
+    when = ALL_OF.get(when, when)
     return EmittedFile(path, ABOUT[path] if path in ABOUT else docstring(files[0][0], path), when)
 
 

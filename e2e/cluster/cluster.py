@@ -120,6 +120,7 @@ class Cluster:
             "AIRFLOW__API__HOST": self.network.servers.address,
             "AIRFLOW__API__PORT": str(self.port),
             "AIRFLOW__API__BASE_URL": self.url,
+            "AIRFLOW__API__DEFAULT_WRAP": "True",  # whole lines of logs in pictures
             "AIRFLOW__API__SECRET_KEY": secrets.token_urlsafe(32),
             "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(64),
             "AIRFLOW__CELERY__BROKER_URL": redis,
@@ -174,6 +175,7 @@ class Cluster:
 
     def _start_worker(self, place: Place, home: Path) -> None:
         options = ["--skip-serve-logs", "--without-gossip", "--without-mingle", "--celery-hostname", place.name]
+        options += ["--queues", f"default,{place.name}"]  # its own one, for tasks that a test wants on this worker
         self._launch(place.name, place, home, "airflow", "celery", "worker", *options)
         # Airflow's own server of logs, but on this address only, and alive when the worker is not.
         serve = ["airflow.utils.serve_logs.log_server:get_app", "--factory", "--log-level", "warning"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 
 
 class Process:
-    """A program that runs until it is stopped, in a process group of its own."""
+    """A program that runs until it is stopped, in a session of its own."""
 
     end_signal = signal.SIGTERM
 
@@ -42,7 +43,7 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Return the process ID, which is the ID of its group too."""
+        """Return the process ID, which is the ID of its session too."""
         return self._popen.pid
 
     def running(self) -> bool:
@@ -50,7 +51,7 @@ class Process:
         return self._popen.poll() is None
 
     def stop(self, seconds: float = 20) -> None:
-        """Ask it to end, wait, and kill what is left of its group then."""
+        """Ask it to end, wait, and kill what is left of its session then."""
         if self.running():
             self._popen.send_signal(self.end_signal)
             with suppress(subprocess.TimeoutExpired):
@@ -58,10 +59,34 @@ class Process:
         self.kill()
 
     def kill(self) -> None:
-        """Kill it and every process of its group at once: kill -9."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
+        """Kill it and every process that it started, at once: kill -9."""
+        while members := self.members():
+            for pid in members:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            self._popen.poll()  # so that it is no zombie
+            time.sleep(0.05)
         self._popen.wait()
+
+    def members(self) -> list[int]:
+        """Return the IDs of all running processes of its session: a task's process leaves the group, but not this."""
+        found = []
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):  # it ended in this moment
+                state, _, _, session = stat.read_text().rpartition(")")[2].split()[:4]
+                if int(session) == self.pid and state != "Z":
+                    found.append(int(stat.parent.name))
+        return found
+
+    def peak_memory(self) -> int:
+        """Return the most memory that any one process of its session had so far, in bytes."""
+        most = 0
+        for pid in self.members():
+            with suppress(OSError):
+                status = Path(f"/proc/{pid}/status").read_text()
+                if peak := re.search(r"VmHWM:\s+(\d+) kB", status):
+                    most = max(most, int(peak[1]) * 1024)
+        return most
 
     def wait_for(self, ready: Callable[[], bool], seconds: float) -> None:
         """Wait until something is true of it.

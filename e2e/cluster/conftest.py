@@ -1,0 +1,64 @@
+"""What the tests of the cluster share: a cluster on S3, and where they write down what they saw."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2e.cluster.cluster import Cluster, running_cluster
+from requirements.environment import versions
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results.json"
+RECORDING = os.environ.get("XCOM_TEMPLATE_RECORD") == "1"
+
+Record = Callable[[str, Any], None]
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[Cluster]:
+    """Yield a cluster of a project with the custom class on S3, with the Dags of the load."""
+    with running_cluster({"cloud": "aws", "xcom_backend": "custom"}, dags=sorted(HERE.glob("dags/*.py"))) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def record() -> Record:
+    """Return what writes a result into ``results.json`` when `make cluster` asks for it, and prints it always."""
+
+    def write(name: str, result: Any) -> None:
+        print(f"{name}: {json.dumps(result)}")
+        if RECORDING:
+            results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+            results[name] = result
+            RESULTS.write_text(json.dumps(results, indent=2, sort_keys=True) + "\n")
+
+    return write
+
+
+def pytest_sessionfinish(exitstatus: int) -> None:
+    """Write docs/cluster.md anew from what was recorded."""
+    if RECORDING and exitstatus == 0:
+        from e2e.cluster.page import write_page
+
+        results = json.loads(RESULTS.read_text())
+        results["machine"] = machine()
+        RESULTS.write_text(json.dumps(results, indent=2, sort_keys=True) + "\n")
+        write_page(results)
+
+
+def machine() -> str:
+    """Return in a line what the numbers were measured on."""
+    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    processor, airflow = model[1] if model else platform.machine(), versions("3")["version"]
+    return (
+        f"{os.cpu_count()} x {processor}, {platform.system()}, Python {platform.python_version()}, Airflow {airflow}, "
+        f"load of the last 15 minutes {os.getloadavg()[2]:.1f}"
+    )
