@@ -46,6 +46,9 @@ readme: .venv/installed ## Write the table of questions in README.md anew
 troubleshooting: .venv/installed ## Write docs/reference/troubleshooting.md anew, from the checks of the doctor
 	@$(BIN)/python website/troubleshooting.py
 
+reference: .venv/installed ## Write the pages of docs/reference/ that are made from the template anew, and the measured table of how-to/choose.md
+	@$(BIN)/python website/reference.py
+
 lock: .venv/installed ## Make the lock files in requirements/ anew
 	@$(BIN)/python requirements/lock.py
 
