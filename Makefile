@@ -25,7 +25,7 @@ e2e: .venv/installed ## Run the emitted project among real servers and tools, wh
 	@echo "Running the end-to-end tests one after the other: up to 40 minutes on 2 cores."
 	@$(BIN)/pytest --numprocesses 0 -p no:cacheprovider -rA --show-capture=no e2e$(if $(ONLY),/$(ONLY)) $(if $(SLICE),-m slice)
 
-cluster: .venv/installed ## Run the cluster, its load and growth, and write docs/cluster.md anew: about 20 minutes on a quiet machine
+cluster: .venv/installed ## Run the cluster, its load and growth, and write docs/reference/cluster.md anew: about 20 minutes on a quiet machine
 	@XCOM_TEMPLATE_RECORD=1 $(BIN)/pytest --numprocesses 0 -p no:cacheprovider -rA --show-capture=no e2e/cluster
 
 lint: .venv/installed ## Check format, style and types
@@ -38,18 +38,18 @@ golden: .venv/installed ## Write tests/golden anew, after a change of the templa
 	@$(BIN)/pytest tests/test_golden.py --update-golden
 
 readme: .venv/installed ## Write the table of questions in README.md anew
-	@$(BIN)/python docs/readme.py
+	@$(BIN)/python website/readme.py
 
-troubleshooting: .venv/installed ## Write docs/troubleshooting.md anew, from the checks of the doctor
-	@$(BIN)/python docs/troubleshooting.py
+troubleshooting: .venv/installed ## Write docs/reference/troubleshooting.md anew, from the checks of the doctor
+	@$(BIN)/python website/troubleshooting.py
 
 lock: .venv/installed ## Make the lock files in requirements/ anew
 	@$(BIN)/python requirements/lock.py
 
-bench: .venv/installed ## Measure the custom class beside the provider's backend, and write docs/benchmarks.md anew: ROUNDS=5, ONLY=frame
+bench: .venv/installed ## Measure the custom class beside the provider's backend, and write docs/reference/benchmarks.md anew: ROUNDS=5, ONLY=frame
 	@$(BIN)/python benchmarks/xcom_backends.py $(if $(ROUNDS),--rounds=$(ROUNDS)) $(if $(ONLY),--only=$(ONLY))
 
-bench-compression: .venv/installed ## Count the compressed XComs that get lost, and write benchmarks/compression.md anew
+bench-compression: .venv/installed ## Count the compressed XComs that get lost, and write docs/reference/compression-measured.md anew
 	@$(BIN)/python benchmarks/compression_proof.py
 
 versions: .venv/installed ## Tell which pins moved in the package index: WRITE=1 moves them and locks anew
@@ -57,7 +57,7 @@ versions: .venv/installed ## Tell which pins moved in the package index: WRITE=1
 
 tested-with: .venv/installed ## Test projects on every Airflow, and write the table of what was tested into README.md
 	@XCOM_TEMPLATE_RECORD=1 $(BIN)/pytest tests/test_projects.py tests/test_airflow_versions.py
-	@$(BIN)/python docs/readme.py
+	@$(BIN)/python website/readme.py
 
 upgrade: .venv/installed ## Walk from Airflow 2.11 to 3.3 with real XComs (about a minute once installed; needs PostgreSQL)
 	@$(BIN)/python tests/upgrade/walk.py

@@ -2,7 +2,8 @@
 
 Bakes a project and runs `dags/compression_dags.py` on real Airflow, once with each backend, against emulators of S3 and
 Google Cloud Storage, some of them slow or refusing. Then it looks into the buckets, prints a table, and writes it to
-compression.md. Exits 1 if a push with the project's backend, or one without compression, did not become what it should.
+docs/reference/compression-measured.md. Exits 1 if a push with the project's backend, or one without compression, did
+not become what it should.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from benchmarks.faulty_proxy import HOST, proxy  # noqa: E402
 from demo.demo import bake  # noqa: E402
 from requirements.environment import project_environment  # noqa: E402
 
-REPORT = ROOT / "benchmarks" / "compression.md"
+REPORT = ROOT / "docs" / "reference" / "compression-measured.md"
 BACKENDS = {
     "provider": "airflow.providers.common.io.xcom.backend.XComObjectStorageBackend",
     "emitted": "include.xcom_object_storage.XComObjectStorageBackend",
@@ -266,11 +267,11 @@ def table(pushes: list[Push]) -> str:
 
 
 def report(result: str, runs: int) -> str:
-    """Return the text of compression.md."""
+    """Return the text of the page."""
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     return f"""# What became of compressed XComs
 
-Written by `make bench-compression`: do not edit. [docs/compression.md](../docs/compression.md) says what it means.
+Written by `make bench-compression`: do not edit. [Compression](../explanation/compression.md) says what it means.
 
 Airflow's API server, Dag processor and scheduler ran with LocalExecutor: each task in a supervised child process. For
 each line of the table, {runs} tasks pushed 22,890 bytes of JSON as their last statement, with a threshold of 1,000

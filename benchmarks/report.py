@@ -1,4 +1,4 @@
-"""Writes what `make bench` measured into docs/benchmarks.md, between its markers, and draws the picture."""
+"""Writes what `make bench` measured into docs/reference/benchmarks.md, between its markers, and draws the picture."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-PAGE = ROOT / "docs" / "benchmarks.md"
+PAGE = ROOT / "docs" / "reference" / "benchmarks.md"
 PICTURE = ROOT / "docs" / "images" / "benchmarks.svg"
 SECTION = re.compile(r"(<!-- results: .*? -->\n).*?(<!-- end of results -->)", re.DOTALL)
 PAYLOADS = {
@@ -211,7 +211,7 @@ def write(kept: dict[str, Any]) -> None:
             for row in rows
         ),
         "",
-        "![Times of the contenders](images/benchmarks.svg)",
+        "![Times of the contenders](../images/benchmarks.svg)",
         "",
         "### S3",
         "",

@@ -3,7 +3,7 @@
 The floor is what nobody can beat with the same format: encode with the bare library, write with the bare client, no
 check and no reference. All run side by side in interleaved rounds against a fast S3 server on loopback and a local
 folder. Each push and each pull has a process of its own, forked from one that has imported the libraries, as Airflow's
-supervisor forks tasks; the cold rows start Python itself. Writes docs/benchmarks.md and its picture.
+supervisor forks tasks; the cold rows start Python itself. Writes docs/reference/benchmarks.md and its picture.
 """
 
 from __future__ import annotations

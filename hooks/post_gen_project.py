@@ -26,6 +26,11 @@ def next_steps(answers: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if cloud["create"]:
         yield f"Create the {cloud['container']} on {cloud['store']}", cloud["create"].format(**answers)
         yield f"Paste {cloud['paste']}", f"into .env, at AIRFLOW_CONN_{answers['connection_id'].upper()}"
+    if answers["__mirror"] and answers["__mirror_cloud"] != "local":
+        yield (
+            "Write the connection of the mirror",
+            f"into .env, at AIRFLOW_CONN_{answers['__mirror_connection_id'].upper()}",
+        )
     yield "Start Airflow", "astro dev start"
     yield "Switch the test Dag on", "astro dev run dags unpause custom_xcom_backend_test"
     yield "Run it", "astro dev run dags trigger custom_xcom_backend_test"

@@ -35,7 +35,8 @@ class NoPythonError(Exception):
 def project_environment(name: str, requirement_files: Iterable[Path], airflow: str = "3") -> Path:
     """Return the Python of the environment ``.venv-<name>``, after it has got all of the requirement files.
 
-    A second call with the same files and the same lock installs nothing. What a project names in a
+    A second call with the same files and the same lock installs nothing; after a change it is made anew, so that it
+    never holds what nobody asks for any more. What a project names in a
     ``requirements-no-deps.txt`` beside these files comes too, as its Dockerfile does it.
 
     :param airflow: the answer to the template's question of this name, or ``next``
@@ -52,7 +53,7 @@ def project_environment(name: str, requirement_files: Iterable[Path], airflow: s
     if stamp.exists() and stamp.read_text() == wanted:
         return python
     uv = str(BIN / "uv")
-    subprocess.run([uv, "venv", "--quiet", "--allow-existing", "--python", interpreter, str(environment)], check=True)
+    subprocess.run([uv, "venv", "--quiet", "--clear", "--python", interpreter, str(environment)], check=True)
     requirements = [argument for file in files for argument in ("--requirement", str(file))]
     install = [uv, "pip", "install", "--quiet", "--python", str(python)]
     with tempfile.TemporaryDirectory() as folder:

@@ -47,6 +47,6 @@ def test_mypy_has_nothing_to_say_about_these_tests(project: Path, programs: Path
 
 
 def test_the_troubleshooting_page_is_made_from_the_checks_of_now() -> None:
-    done = run(sys.executable, ROOT / "docs" / "troubleshooting.py", "--print", check=True, encoding="utf-8")
-    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    done = run(sys.executable, ROOT / "website" / "troubleshooting.py", "--print", check=True, encoding="utf-8")
+    page = (ROOT / "docs" / "reference" / "troubleshooting.md").read_text(encoding="utf-8")
     assert done.stdout == page, "run `make troubleshooting`"

@@ -44,7 +44,7 @@ def record() -> Record:
 
 
 def pytest_sessionfinish(exitstatus: int) -> None:
-    """Write docs/cluster.md anew from what was recorded."""
+    """Write docs/reference/cluster.md anew from what was recorded."""
     if RECORDING and exitstatus == 0:
         from e2e.cluster.page import write_page
 

@@ -1,4 +1,4 @@
-"""Writes docs/cluster.md from what `make cluster` recorded in results.json."""
+"""Writes docs/reference/cluster.md from what `make cluster` recorded in results.json."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from e2e.cluster.cluster import CUSTOM, DATABASE, PROVIDER
 
 HERE = Path(__file__).parent
-PAGE = HERE.parent.parent / "docs" / "cluster.md"
+PAGE = HERE.parent.parent / "docs" / "reference" / "cluster.md"
 NAMES = {CUSTOM: "the custom class", PROVIDER: "the provider's backend", DATABASE: "Airflow's own: the database"}
 MB = 10**6
 
@@ -32,11 +32,11 @@ browser.
 A headless Chromium signs in, triggers `custom_xcom_backend_test`, and opens `push_objects`. The log has the line of the
 push:
 
-![The log of push_objects in the web UI, with the line XCom push of big_obj](images/cluster-log.png)
+![The log of push_objects in the web UI, with the line XCom push of big_obj](../images/cluster-log.png)
 
 **Storage**, then **XCom**, shows what the database holds: the small value itself, and the reference to the big one.
 
-![The XCom tab: big_obj is a reference with path, size and SHA-256, small_obj is a value](images/cluster-xcom.png)
+![The XCom tab: big_obj is a reference with path, size and SHA-256, small_obj is a value](../images/cluster-xcom.png)
 
 ## Nothing lost, nothing mixed
 
@@ -62,10 +62,10 @@ that run on that machine. Most of each is Airflow's own: a mapped task costs mor
 ## Growth
 
 One process, the custom class, and an S3 server on loopback that counts requests
-([benchmarks/fast_s3.py](../benchmarks/fast_s3.py)). Medians of three; the value of 1 GB and
+(`benchmarks/fast_s3.py`). Medians of three; the value of 1 GB and
 the numbers from 3,000 on once.
 
-![Seconds by bytes and by objects, both axes logarithmic: all lines end as steep as the linear one](images/growth.svg)
+![Seconds by bytes and by objects, both axes logarithmic: all end as steep as the linear one](../images/growth.svg)
 
 {sizes}
 

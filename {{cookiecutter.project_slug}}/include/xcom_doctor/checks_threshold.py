@@ -44,6 +44,8 @@ def threshold_negative(situation: Situation) -> Outcome:
     if situation.threshold is not None and situation.threshold < 0:
         how = "set to" if situation.setting(THRESHOLD) and THRESHOLD in situation.env else "not set, so"
         return finding(f"the threshold is {how} {situation.threshold}: nothing will ever go to the bucket")
+    if situation.backend_name.startswith("include.xcom_backend."):
+        return ok(f"values of more than {situation.threshold} bytes go to the bucket")
     return ok(f"values of {situation.threshold} bytes and more go to the bucket")
 
 

@@ -1,4 +1,4 @@
-"""Writes docs/troubleshooting.md from the checks of the emitted doctor. `make troubleshooting` runs it.
+"""Writes docs/reference/troubleshooting.md from the checks of the doctor. `make troubleshooting` runs it.
 
 With ``--print`` it writes to standard output instead.
 """
@@ -14,7 +14,7 @@ from typing import Any
 from unittest.mock import MagicMock
 
 ROOT = Path(__file__).parent.parent
-PAGE = ROOT / "docs" / "troubleshooting.md"
+PAGE = ROOT / "docs" / "reference" / "troubleshooting.md"
 # The checks import these and use them only when they run: the page needs their texts alone, and so no Airflow.
 NOT_HERE = ("fsspec", "fsspec.asyn", "fsspec.utils", "sqlalchemy", "sqlalchemy.engine", "sqlalchemy.sql")
 
