@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import re
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,11 @@ RESULTS = HERE / "results.json"
 RECORDING = os.environ.get("XCOM_TEMPLATE_RECORD") == "1"
 
 Record = Callable[[str, Any], None]
+
+
+def pytest_configure() -> None:
+    """Let whoever ends the tests with SIGTERM end what they started too, as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +54,7 @@ def pytest_sessionfinish(exitstatus: int) -> None:
     if RECORDING and exitstatus == 0:
         from e2e.cluster.page import write_page
 
-        results = json.loads(RESULTS.read_text())
-        results["machine"] = machine()
-        RESULTS.write_text(json.dumps(results, indent=2, sort_keys=True) + "\n")
-        write_page(results)
+        write_page(json.loads(RESULTS.read_text()))
 
 
 def machine() -> str:

@@ -54,8 +54,9 @@ With {few_frames} frames in place of {frames} the reducer needed {few_reducer}: 
 
 ## Beside the other backends
 
-The same Dag with {side_count} values of 200 KB, on the same cluster, one backend after the other. The times hold for
-that run on that machine. Most of each is Airflow's own: a mapped task costs more than a second of CPU time.
+The same Dag with {side_count} values of 200 KB, on the same cluster, one backend after the other: {side_count} and not
+200 of them, because Airflow itself needs more than a second of CPU time for each mapped task, whatever the backend.
+The times hold for that run on that machine.
 
 {side}
 
