@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,15 @@ Record = Callable[[str, Any], None]
 def pytest_configure() -> None:
     """Let whoever ends the tests with SIGTERM end what they started too, as Ctrl-C does."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the cluster where its lock does not hold."""
+    if sys.version_info < (3, 11):
+        reason = f"requirements/cluster.txt is for Python 3.11 and newer, this is {platform.python_version()}"
+        for item in items:
+            if item.path.is_relative_to(HERE):
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pytest
 
 from e2e.cluster.cluster import BACKEND, CUSTOM, DATABASE, PROVIDER, USER, Cluster, Run
 from e2e.cluster.conftest import RECORDING, Record, machine
-from requirements.debian import program
+from requirements.debian import find, program
 from requirements.environment import ROOT
 
 BROWSER = Path(__file__).parent / "browser.py"
@@ -63,7 +63,7 @@ def test_web_ui(s3: Cluster, tmp_path: Path) -> None:
         "url": s3.url,
         "user": USER,
         "password": s3.password,
-        "browser": str(program("chromium", "chromium")),
+        "browser": str(find("google-chrome") or program("chromium", "chromium")),
         "pictures": str(pictures),
     }
     done = subprocess.run(
