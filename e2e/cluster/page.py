@@ -64,9 +64,10 @@ The times hold for that run on that machine.
 
 One process, the custom class, and an S3 server on loopback that counts requests
 (`benchmarks/fast_s3.py`). Medians of three; the value of 1 GB and
-the numbers from 3,000 on once.
+the numbers from 3,000 on once. Times are CPU time of this process; by the clock, which counts the server and all that
+the machine does besides, they stand in brackets.
 
-![Seconds by bytes and by objects, both axes logarithmic: all end as steep as the linear one](../images/growth.svg)
+![CPU time by bytes and by objects, both axes logarithmic: all end as steep as the linear one](../images/growth.svg)
 
 {sizes}
 
@@ -169,7 +170,7 @@ def growth(found: dict[str, Any]) -> dict[str, str]:
             [
                 (
                     f"{row['bytes']:,}",
-                    *(milliseconds(row[name]) for name in ("push", "pull")),
+                    *(times(row[name]) for name in ("push", "pull")),
                     *(requests(row[name]) for name in ("push", "pull", "purge")),
                 )
                 for row in sizes
@@ -181,7 +182,7 @@ def growth(found: dict[str, Any]) -> dict[str, str]:
         "numbers": table(
             ("Objects", *actions),
             [
-                (f"{row['objects']:,}", *(f"{milliseconds(row[a])}, {requests(row[a])}" for a in actions))
+                (f"{row['objects']:,}", *(f"{times(row[a])}, {requests(row[a])}" for a in actions))
                 for row in numbers
             ],
         ),
@@ -192,9 +193,9 @@ def growth(found: dict[str, Any]) -> dict[str, str]:
 
 
 def slope(rows: Sequence[dict[str, Any]], name: str, unit: str, scale: float) -> float:
-    """Return the milliseconds that each further unit cost between the last two rows."""
+    """Return the milliseconds of CPU time that each further unit cost between the last two rows."""
     first, last = rows[-2:]
-    return float((last[name]["seconds"] - first[name]["seconds"]) * 1000 / (last[unit] - first[unit]) * scale)
+    return float((last[name]["cpu"] - first[name]["cpu"]) * 1000 / (last[unit] - first[unit]) * scale)
 
 
 def requests(measured: dict[str, Any]) -> str:
@@ -207,9 +208,13 @@ def requests(measured: dict[str, Any]) -> str:
     return " + ".join([f"{listings} LIST"] * bool(listings) + words)
 
 
-def milliseconds(measured: dict[str, Any]) -> str:
-    """Return the time in a unit that fits."""
-    seconds = measured["seconds"]
+def times(measured: dict[str, Any]) -> str:
+    """Return the CPU time, and in brackets that by the clock."""
+    return f"{duration(measured['cpu'])} ({duration(measured['seconds'])})"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in a unit that fits."""
     return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1000:.1f} ms"
 
 
