@@ -181,10 +181,7 @@ def growth(found: dict[str, Any]) -> dict[str, str]:
         + ".",
         "numbers": table(
             ("Objects", *actions),
-            [
-                (f"{row['objects']:,}", *(f"{times(row[a])}, {requests(row[a])}" for a in actions))
-                for row in numbers
-            ],
+            [(f"{row['objects']:,}", *(f"{times(row[a])}, {requests(row[a])}" for a in actions)) for row in numbers],
         ),
         "slope_number": "The last step costs, for each object: "
         + ", ".join(f"{name} {slope(numbers, name, 'objects', 1):.2f} ms" for name in actions)
