@@ -28,7 +28,7 @@ e2e: .venv/installed ## Run the emitted project among real servers and tools, wh
 docs: .venv-docs/installed ## Build the site of docs/ into site/, strictly, and look at every page in Chromium, which it installs
 	@.venv-docs/bin/python website/build.py $(if $(ONLY_BUILD),--only-build)
 
-cluster: .venv/installed ## Run the cluster, its load and growth, and write docs/cluster.md anew: about 20 minutes on a quiet machine
+cluster: .venv/installed ## Run the cluster, its load and growth, and write docs/reference/cluster.md anew: about 20 minutes on a quiet machine
 	@XCOM_TEMPLATE_RECORD=1 $(BIN)/pytest --numprocesses 0 -p no:cacheprovider -rA --show-capture=no e2e/cluster
 
 lint: .venv/installed ## Check format, style and types
