@@ -9,7 +9,7 @@ export RUFF_CACHE_DIR := $(CURDIR)/.ruff_cache
 CLOUD ?= aws
 BIN := .venv/bin
 
-.PHONY: demo test e2e lint lock golden readme troubleshooting versions tested-with upgrade bench bench-compression clean help
+.PHONY: demo test e2e fire fuzz lint lock golden readme troubleshooting versions tested-with upgrade bench bench-compression clean help
 
 help: ## Show the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1|/' | column -t -s '|'
@@ -24,6 +24,12 @@ test: .venv/installed ## Run the tests of the template and of the projects it em
 e2e: .venv/installed ## Run the emitted project among real servers and tools, which it installs: ONLY=cluster, SLICE=1 for what CI runs
 	@echo "Running the end-to-end tests one after the other: up to 40 minutes on 2 cores."
 	@$(BIN)/pytest --numprocesses 0 -p no:cacheprovider -rA --show-capture=no e2e$(if $(ONLY),/$(ONLY)) $(if $(SLICE),-m slice)
+
+fire: .venv/installed ## Hurt real runs with both backends, and write docs/fire.md anew: up to 12 minutes
+	@FIRE_RECORD=1 $(BIN)/pytest --numprocesses 0 -p no:cacheprovider -rA --show-capture=no e2e/fire/test_fire.py
+
+fuzz: .venv/installed ## Try random bytes on the codecs and parsers of the custom class, for SECONDS each (45), and keep what is interesting
+	@FUZZ_SECONDS=$(or $(SECONDS),45) FUZZ_KEEP=1 $(BIN)/pytest --numprocesses 0 -p no:cacheprovider -rA e2e/fuzz
 
 lint: .venv/installed ## Check format, style and types
 	@$(BIN)/ruff format --check .
