@@ -1,4 +1,4 @@
-"""Each line of docs/reference/security.md names tests that are there, and each test of test_custom_security.py has a line."""
+"""Each line of docs/reference/security.md names tests that are there, and each test of the class has a line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes docs/reference/fire.md and outcomes.json, which it is made from: what became of each fault with each backend."""
+"""Writes docs/reference/fire.md, and outcomes.json that it is made from: what each fault did to each backend."""
 
 from __future__ import annotations
 
