@@ -292,7 +292,7 @@ def web_ui() -> Iterator[str]:
         # In a session of its own, so that Ctrl-C reaches it once, from here, after the web UI was used.
         process = subprocess.Popen([str(BIN / "airflow"), "standalone"], stdout=log, stderr=log, start_new_session=True)
     try:
-        wait_until_healthy(url, process, seconds=120)
+        wait_until_healthy(url, process, seconds=300)
         yield url
     finally:
         os.killpg(process.pid, signal.SIGTERM)

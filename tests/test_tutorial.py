@@ -171,7 +171,7 @@ class Reader:
         text = block.text
         for words, instead in REPLACED.items():
             text = text.replace(words, instead)
-        if "aws " in text and self.emulator is None:
+        if re.search("^aws ", text, re.MULTILINE) and self.emulator is None:
             self.start_emulator(bucket="another-bucket")
         if "airflow standalone" in text:
             self.output = self.terminals[-1].keep_running(text, "standalone | Airflow is ready", block)
@@ -207,7 +207,7 @@ class Reader:
             pasted = json.loads(value or "")
             if self.cloud == "aws":  # what step 1 printed
                 pasted["login"], pasted["password"] = self.access_key
-                pasted["extra"] = wanted["extra"]
+                pasted["extra"] = {**wanted["extra"], "region_name": "eu-central-1"}
             else:
                 assert pasted.keys() == wanted.keys()
                 pasted["extra"] = wanted["extra"]
