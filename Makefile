@@ -31,7 +31,7 @@ docs: .venv-docs/installed ## Build the site of docs/ into site/, strictly, and 
 docs-shots: .venv-docs/installed ## Make the pictures of the docs anew, from real Airflow and real terminals: about 10 minutes, ONLY=doctor
 	@.venv-docs/bin/python website/shots.py $(ONLY)
 
-cluster: .venv/installed ## Run the cluster, its load and growth, and write docs/cluster.md anew: about 20 minutes on a quiet machine
+cluster: .venv/installed ## Run the cluster, its load and growth, and write docs/reference/cluster.md anew: about 20 minutes on a quiet machine
 	@XCOM_TEMPLATE_RECORD=1 $(BIN)/pytest --numprocesses 0 -p no:cacheprovider -rA --show-capture=no e2e/cluster
 
 lint: .venv/installed ## Check format, style and types
@@ -48,6 +48,9 @@ readme: .venv/installed ## Write the table of questions in README.md anew
 
 troubleshooting: .venv/installed ## Write docs/reference/troubleshooting.md anew, from the checks of the doctor
 	@$(BIN)/python website/troubleshooting.py
+
+reference: .venv/installed ## Write the pages of docs/reference/ that are made from the template anew, and the measured table of how-to/choose.md
+	@$(BIN)/python website/reference.py
 
 lock: .venv/installed ## Make the lock files in requirements/ anew
 	@$(BIN)/python requirements/lock.py

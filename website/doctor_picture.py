@@ -1,7 +1,7 @@
 """Draws the table that the doctor prints after a run of the Dag, with an emulator: shots.py starts this.
 
-It runs in the folder of a project, with its Python. Its argument is the SVG file. The port of the emulator is another one
-each time, so the picture shows 9000.
+It runs in the folder of a project, with its Python. Its argument is the SVG file. The emulator has another port each
+time, so the picture shows 9000.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ def visit(page: Page, orders: dict[str, str], pictures: Path) -> dict[str, Any]:
     page.get_by_role("link", name="XCom", exact=True).click()
     page.get_by_text("big_obj").first.wait_for()
     page.get_by_role("button", name="Expand all extra JSON").click()
-    picture(page, pictures / "cluster-xcom.png", height=1160)
+    picture(page, pictures / "cluster-xcom.png", height=840)
     table = page.get_by_role("table").first.inner_text()
     return {"run": unquote(run), "log": pushed, "xcoms": table}
 

@@ -1,4 +1,4 @@
-"""Writes docs/cluster.md from what `make cluster` recorded in results.json."""
+"""Writes docs/reference/cluster.md from what `make cluster` recorded in results.json."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from e2e.cluster.cluster import CUSTOM, DATABASE, PROVIDER
 
 HERE = Path(__file__).parent
-PAGE = HERE.parent.parent / "docs" / "cluster.md"
+PAGE = HERE.parent.parent / "docs" / "reference" / "cluster.md"
 NAMES = {CUSTOM: "the custom class", PROVIDER: "the provider's backend", DATABASE: "Airflow's own: the database"}
 MB = 10**6
 
@@ -32,11 +32,11 @@ browser.
 A headless Chromium signs in, triggers `custom_xcom_backend_test`, and opens `push_objects`. The log has the line of the
 push:
 
-![The log of push_objects in the web UI, with the line XCom push of big_obj](images/cluster-log.png)
+![The log of push_objects in the web UI, with the line XCom push of big_obj](../images/cluster-log.png)
 
 **Storage**, then **XCom**, shows what the database holds: the small value itself, and the reference to the big one.
 
-![The XCom tab: big_obj is a reference with path, size and SHA-256, small_obj is a value](images/cluster-xcom.png)
+![The XCom tab: big_obj is a reference with path, size and SHA-256, small_obj is a value](../images/cluster-xcom.png)
 
 ## Nothing lost, nothing mixed
 
@@ -54,18 +54,20 @@ With {few_frames} frames in place of {frames} the reducer needed {few_reducer}: 
 
 ## Beside the other backends
 
-The same Dag with {side_count} values of 200 KB, on the same cluster, one backend after the other. The times hold for
-that run on that machine. Most of each is Airflow's own: a mapped task costs more than a second of CPU time.
+The same Dag with {side_count} values of 200 KB, on the same cluster, one backend after the other: {side_count} and not
+200 of them, because Airflow itself needs more than a second of CPU time for each mapped task, whatever the backend.
+The times hold for that run on that machine.
 
 {side}
 
 ## Growth
 
 One process, the custom class, and an S3 server on loopback that counts requests
-([benchmarks/fast_s3.py](../benchmarks/fast_s3.py)). Medians of three; the value of 1 GB and
-the numbers from 3,000 on once.
+(`benchmarks/fast_s3.py`). Medians of three; the value of 1 GB and
+the numbers from 3,000 on once. Times are CPU time of this process; by the clock, which counts the server and all that
+the machine does besides, they stand in brackets.
 
-![Seconds by bytes and by objects, both axes logarithmic: all lines end as steep as the linear one](images/growth.svg)
+![CPU time by bytes and by objects, both axes logarithmic: all end as steep as the linear one](../images/growth.svg)
 
 {sizes}
 
@@ -168,7 +170,7 @@ def growth(found: dict[str, Any]) -> dict[str, str]:
             [
                 (
                     f"{row['bytes']:,}",
-                    *(milliseconds(row[name]) for name in ("push", "pull")),
+                    *(times(row[name]) for name in ("push", "pull")),
                     *(requests(row[name]) for name in ("push", "pull", "purge")),
                 )
                 for row in sizes
@@ -179,10 +181,7 @@ def growth(found: dict[str, Any]) -> dict[str, str]:
         + ".",
         "numbers": table(
             ("Objects", *actions),
-            [
-                (f"{row['objects']:,}", *(f"{milliseconds(row[a])}, {requests(row[a])}" for a in actions))
-                for row in numbers
-            ],
+            [(f"{row['objects']:,}", *(f"{times(row[a])}, {requests(row[a])}" for a in actions)) for row in numbers],
         ),
         "slope_number": "The last step costs, for each object: "
         + ", ".join(f"{name} {slope(numbers, name, 'objects', 1):.2f} ms" for name in actions)
@@ -191,9 +190,9 @@ def growth(found: dict[str, Any]) -> dict[str, str]:
 
 
 def slope(rows: Sequence[dict[str, Any]], name: str, unit: str, scale: float) -> float:
-    """Return the milliseconds that each further unit cost between the last two rows."""
+    """Return the milliseconds of CPU time that each further unit cost between the last two rows."""
     first, last = rows[-2:]
-    return float((last[name]["seconds"] - first[name]["seconds"]) * 1000 / (last[unit] - first[unit]) * scale)
+    return float((last[name]["cpu"] - first[name]["cpu"]) * 1000 / (last[unit] - first[unit]) * scale)
 
 
 def requests(measured: dict[str, Any]) -> str:
@@ -206,9 +205,13 @@ def requests(measured: dict[str, Any]) -> str:
     return " + ".join([f"{listings} LIST"] * bool(listings) + words)
 
 
-def milliseconds(measured: dict[str, Any]) -> str:
-    """Return the time in a unit that fits."""
-    seconds = measured["seconds"]
+def times(measured: dict[str, Any]) -> str:
+    """Return the CPU time, and in brackets that by the clock."""
+    return f"{duration(measured['cpu'])} ({duration(measured['seconds'])})"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in a unit that fits."""
     return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1000:.1f} ms"
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from e2e.cluster.cluster import BACKEND, CUSTOM, DATABASE, PROVIDER, USER, Cluster, Run
-from e2e.cluster.conftest import RECORDING, Record
-from requirements.debian import program
+from e2e.cluster.conftest import RECORDING, Record, machine
+from requirements.debian import find, program
 from requirements.environment import ROOT
 
 BROWSER = Path(__file__).parent / "browser.py"
@@ -63,7 +63,7 @@ def test_web_ui(s3: Cluster, tmp_path: Path) -> None:
         "url": s3.url,
         "user": USER,
         "password": s3.password,
-        "browser": str(program("chromium", "chromium")),
+        "browser": str(find("google-chrome") or program("chromium", "chromium")),
         "pictures": str(pictures),
     }
     done = subprocess.run(
@@ -126,6 +126,7 @@ def test_backends_side_by_side(s3: Cluster, record: Record) -> None:
         assert {type(row) for row in rows} == ({str} if backend == PROVIDER else {dict})
         assert (results[backend]["row_bytes_min"] > 200_000) == (backend == DATABASE)
     record("side_by_side", results)
+    record("machine", machine())
     s3.restart_workers({BACKEND: CUSTOM})
 
 

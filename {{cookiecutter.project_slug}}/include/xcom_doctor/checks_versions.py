@@ -1,4 +1,4 @@
-"""Checks of versions: known-bad pairs, and the end of maintenance of the Runtime. All seen by running (facts.md)."""
+"""Checks of versions: known-bad pairs, and the end of maintenance of the Runtime. All seen by running."""
 
 from __future__ import annotations
 

@@ -175,12 +175,31 @@ def examine(
     for one in chosen:
         if one.network and not offline:
             Thread(target=_settle, args=(one, situation, futures, progress), daemon=True).start()
-    for one in chosen:
+    for one in _in_order_of_need(chosen):
         if offline and one.network:
             futures[one.id].set_result(_result(one, bar("not asked: --offline"), situation))
         elif not one.network:
             _settle(one, situation, futures, progress)
     return [futures[one.id].result() for one in chosen]
+
+
+def _in_order_of_need(chosen: list[Check]) -> list[Check]:
+    """The order of the registry, but each check behind all that it waits for.
+
+    The thread that runs the checks without network would wait forever for one that it has yet to run.
+    """
+    by_name = {one.id: one for one in chosen}
+    ordered: dict[str, Check] = {}
+
+    def add(one: Check) -> None:
+        for name in (*one.after, *_before(one)):
+            if name in by_name and name not in ordered:
+                add(by_name[name])
+        ordered[one.id] = one
+
+    for one in chosen:
+        add(one)
+    return list(ordered.values())
 
 
 def exit_code(results: Iterable[Result]) -> int:
