@@ -90,10 +90,15 @@ def shoot(browser: Browser, address: str, name: str) -> None:
     page = context.new_page()
     page.goto(address)
     page.get_by_text("big_obj").first.wait_for()
+    unfold = page.locator("[aria-label='Expand all extra JSON'], [title='Expand all extra JSON']")
+    if unfold.count():
+        unfold.first.click()
     settle(page)
     page.screenshot(path=SHOTS / f"{name}.png")
     if name == "xcom-provider-airflow3":
         page.goto(address.partition("/tasks/")[0])
+        settle(page)
+        page.keyboard.press("g")  # from the grid to the graph
         settle(page)
         page.screenshot(path=SHOTS / "graph-airflow3.png")
     context.close()
