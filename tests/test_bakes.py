@@ -115,6 +115,7 @@ tests/test_custom_properties.py
 tests/test_custom_references.py
 tests/test_custom_round_trip.py
 tests/test_custom_settings.py
+tests/test_custom_security.py
 tests/test_custom_stores.py
 tests/test_custom_tables.py
 """
