@@ -20,7 +20,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,6 @@ class Reader:
     home: Path
     followed: int = 0
     output: str = ""
-    terminals: list[Terminal] = field(default_factory=list)
     emulator: str | None = None
 
     @contextmanager
@@ -114,7 +113,7 @@ class Reader:
         (self.home / "bin").mkdir()
         with ExitStack() as self.stack:
             self.environment = self.make_environment()
-            self.open_terminal()
+            self.terminal = self.open_terminal()
             yield self
 
     def make_environment(self) -> dict[str, str]:
@@ -138,16 +137,14 @@ class Reader:
         }
 
     def open_terminal(self) -> Terminal:
-        """Open a terminal in the folder of the last one."""
-        folder = self.terminals[-1].folder() if self.terminals else self.home
-        terminal = self.stack.enter_context(Terminal(folder, self.environment).open())
-        self.terminals.append(terminal)
-        return terminal
+        """Open one more terminal, in the folder that the reader is in."""
+        folder = self.project if hasattr(self, "terminal") else self.home
+        return self.stack.enter_context(Terminal(folder, self.environment).open())
 
     @property
     def project(self) -> Path:
         """The folder that the reader is in."""
-        return self.terminals[-1].folder()
+        return self.terminal.folder()
 
     def follow(self, block: Block) -> None:
         """Do what a block says, or compare with what it shows."""
@@ -168,17 +165,17 @@ class Reader:
 
     def type(self, block: Block) -> None:
         """Type a block of commands. What keeps a terminal busy gets one of its own."""
-        text = block.text
+        self.typed = text = block.text
         for words, instead in REPLACED.items():
             text = text.replace(words, instead)
-        if "aws " in text and self.emulator is None:
+        if re.search("^aws ", text, re.MULTILINE) and self.emulator is None:
             self.start_emulator(bucket="another-bucket")
         if "airflow standalone" in text:
-            self.output = self.terminals[-1].keep_running(text, "standalone | Airflow is ready", block)
+            self.busy = self.open_terminal()
+            self.output = self.busy.keep_running(text, "standalone | Airflow is ready", block)
             self.wait_for_dag()
-            self.open_terminal()
             return
-        self.output = self.terminals[-1].run(text, block)
+        self.output = self.terminal.run(text, block)
         if "dags trigger" in text or "tasks clear" in text:
             self.wait_for_run(block)
 
@@ -189,6 +186,8 @@ class Reader:
             assert any(re.search(pattern_of(wanted), line) for line in lines), (
                 f"{block}: no {wanted!r} in\n{self.output}"
             )
+        if self.typed.startswith(("aws s3 ls", "find")):
+            assert not list(lines), f"{block}: more than that is there\n{self.output}"
 
     def edit_env(self, block: Block) -> None:
         """Find the lines of the block in `.env`. Where they have placeholders, fill in the emulator's connection."""
@@ -207,7 +206,7 @@ class Reader:
             pasted = json.loads(value or "")
             if self.cloud == "aws":  # what step 1 printed
                 pasted["login"], pasted["password"] = self.access_key
-                pasted["extra"] = wanted["extra"]
+                pasted["extra"] = {**wanted["extra"], "region_name": "eu-central-1"}
             else:
                 assert pasted.keys() == wanted.keys()
                 pasted["extra"] = wanted["extra"]
@@ -217,7 +216,7 @@ class Reader:
     @property
     def access_key(self) -> tuple[str, str]:
         """The ID and the secret of the access key that was made in the terminal."""
-        told = self.terminals[0].told
+        told = self.terminal.told
         found = [re.search(rf'"{name}": "([^"]+)"', told) for name in ("AccessKeyId", "SecretAccessKey")]
         assert all(found)
         return found[0][1], found[1][1]  # type: ignore[index]
@@ -263,9 +262,9 @@ class Reader:
                 row = database.execute(query).fetchone()
             if row == (wanted,):
                 return
-            assert row != ("failed",), f"{otherwise}\n{self.terminals[0].told[-5000:]}"
+            assert row != ("failed",), f"{otherwise}\n{self.busy.told[-5000:]}"
             time.sleep(1)
-        raise AssertionError(f"{otherwise}: {row}\n{self.terminals[0].told[-5000:]}")
+        raise AssertionError(f"{otherwise}: {row}\n{self.busy.told[-5000:]}")
 
 
 class Terminal:

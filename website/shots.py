@@ -90,10 +90,15 @@ def shoot(browser: Browser, address: str, name: str) -> None:
     page = context.new_page()
     page.goto(address)
     page.get_by_text("big_obj").first.wait_for()
+    unfold = page.locator("[aria-label='Expand all extra JSON'], [title='Expand all extra JSON']")
+    if unfold.count():
+        unfold.first.click()
     settle(page)
     page.screenshot(path=SHOTS / f"{name}.png")
     if name == "xcom-provider-airflow3":
         page.goto(address.partition("/tasks/")[0])
+        settle(page)
+        page.keyboard.press("g")  # from the grid to the graph
         settle(page)
         page.screenshot(path=SHOTS / "graph-airflow3.png")
     context.close()
@@ -117,7 +122,12 @@ def settle(page: Page) -> None:
 
 def draw_doctor() -> None:
     """Draw the table that the doctor prints in the project of the demo, after a run."""
-    raise NotImplementedError
+    project, python = ROOT / ".demo" / "xcom-demo-aws", ROOT / ".venv-aws" / "bin" / "python"
+    if not project.exists() or not python.exists():
+        subprocess.run([*DEMO, "cloud=aws"], check=True)
+    script = [str(python), "-W", "ignore", str(ROOT / "website" / "doctor_picture.py"), str(SHOTS / "doctor.svg")]
+    subprocess.run(script, cwd=project, check=True)
+    print("Made docs/images/shots/doctor.svg", flush=True)
 
 
 if __name__ == "__main__":
