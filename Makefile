@@ -9,7 +9,7 @@ export RUFF_CACHE_DIR := $(CURDIR)/.ruff_cache
 CLOUD ?= aws
 BIN := .venv/bin
 
-.PHONY: demo test e2e cluster lint lock golden readme troubleshooting versions tested-with upgrade bench bench-compression clean help
+.PHONY: demo test e2e cluster docs lint lock golden readme troubleshooting versions tested-with upgrade bench bench-compression clean help
 
 help: ## Show the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1|/' | column -t -s '|'
@@ -24,6 +24,9 @@ test: .venv/installed ## Run the tests of the template and of the projects it em
 e2e: .venv/installed ## Run the emitted project among real servers and tools, which it installs: ONLY=cluster, SLICE=1 for what CI runs
 	@echo "Running the end-to-end tests one after the other: up to 40 minutes on 2 cores."
 	@$(BIN)/pytest --numprocesses 0 -p no:cacheprovider -rA --show-capture=no e2e$(if $(ONLY),/$(ONLY)) $(if $(SLICE),-m slice)
+
+docs: .venv-docs/installed ## Build the site of docs/ into site/, strictly, and look at every page in Chromium, which it installs
+	@.venv-docs/bin/python website/build.py $(if $(ONLY_BUILD),--only-build)
 
 cluster: .venv/installed ## Run the cluster, its load and growth, and write docs/reference/cluster.md anew: about 20 minutes on a quiet machine
 	@XCOM_TEMPLATE_RECORD=1 $(BIN)/pytest --numprocesses 0 -p no:cacheprovider -rA --show-capture=no e2e/cluster
@@ -65,6 +68,12 @@ upgrade: .venv/installed ## Walk from Airflow 2.11 to 3.3 with real XComs (about
 
 clean: ## Remove all environments and demo projects
 	rm -rf .venv .venv-* .demo
+
+.venv-docs/installed: requirements/docs.txt | .venv/installed
+	@echo "Installing what builds the site into .venv-docs (about 20 seconds, once)"
+	@$(BIN)/uv venv --quiet --allow-existing --no-python-downloads --python '>=3.11' .venv-docs
+	@$(BIN)/uv pip install --quiet --python .venv-docs/bin/python --requirement requirements/docs.txt
+	@touch $@
 
 .venv/installed: requirements/template.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and f"This needs Python 3.10 or newer, and {sys.executable} is {sys.version.split()[0]}. Name another one: make PYTHON=python3.12 ...")'

@@ -49,9 +49,10 @@ def show(answers: dict[str, Any]) -> None:
     console.print("\nREADME.md in that folder has each step in full, and what you should see.\n")
 
 
-# Folders cannot be chosen by name as files can: this one is empty where the custom class was not asked for.
-with suppress(OSError):
-    Path("include/xcom_backend").rmdir()
+# Folders cannot be chosen by name as files can: these are empty where what is in them was not asked for.
+for folder in ("include/xcom_backend", "infra", "remote-execution", ".github/workflows", ".github"):
+    with suppress(OSError):
+        Path(folder).rmdir()
 
 # cookiecutter deletes the project when this hook fails, so no terminal may make it fail: one that lacks a letter of the
 # project's name shows a question mark, and one that is gone (`| head`) shows nothing.

@@ -23,6 +23,8 @@ CHOICES: dict[str, list[str]] = {name: CONFIG[name] for name in QUESTIONS if isi
 CLOUDS = CHOICES["cloud"]
 # The questions whose answers decide together what a project is. All other questions are free text.
 INTERACTING = ("cloud", "compression", "xcom_backend", "airflow", "astro_sdk")
+# The choices that add files and change next to nothing in the others: a few bakes have them.
+ADDING = ("ci",)
 
 MIRRORS = {
     "aws": "gs://my_gcp_conn@second/xcom",
@@ -44,7 +46,16 @@ def product() -> list[dict[str, Any]]:
     clears = [{**answers, "clear_override": True} for answers in taken if answers["compression"] == "zip"]
     mirrored = {"xcom_backend": "custom", "compression": "none", "airflow": "3", "astro_sdk": False}
     mirrors = [{"cloud": cloud, **mirrored, "mirror": MIRRORS[cloud]} for cloud in CLOUDS]
-    return taken + clears + mirrors
+    plain = [answers for answers in taken if answers["compression"] == "none"]
+    workflows = [{**answers, "ci": "github"} for answers in plain if answers["xcom_backend"] == "object_storage"]
+    agents = [{**answers, "remote_execution": True} for answers in [*taken, *mirrors] if has_agents(answers)]
+    return taken + clears + mirrors + workflows + agents
+
+
+def has_agents(answers: Answers) -> bool:
+    """Whether these answers are tested with Remote Execution: where it is not refused, without and with compression."""
+    wanted = {**answers, "remote_execution": True}
+    return answers["compression"] in ("none", "zstd") and not any(is_refused(wanted, row) for row in CONFIG["_refused"])
 
 
 def is_refused(answers: Answers, row: Mapping[str, Any]) -> bool:

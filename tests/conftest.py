@@ -20,7 +20,10 @@ sys.path.insert(0, str(ROOT))
 from requirements.environment import project_environment  # noqa: E402
 
 Install = Callable[..., Path]
-START_FIRST = ("test_doctor.py", "test_projects.py", "test_airflow_versions.py", "test_compression_is_durable.py")
+START_FIRST = (
+    *("test_doctor.py", "test_projects.py", "test_airflow_versions.py", "test_compression_is_durable.py"),
+    "test_agents.py",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hcl2
 import jinja2
 import pytest
 import yaml
@@ -77,6 +78,7 @@ include/xcom_doctor/mask.py
 include/xcom_doctor/probe.py
 include/xcom_doctor/registry.py
 include/xcom_doctor/report.py
+include/xcom_doctor/rights.py
 include/xcom_doctor/situation.py
 packages.txt
 plugins/.gitkeep
@@ -116,6 +118,25 @@ tests/test_custom_settings.py
 tests/test_custom_stores.py
 tests/test_custom_tables.py
 """
+REMOTE_EXECUTION = """
+Dockerfile.client
+packages-client.txt
+remote-execution/README.md
+remote-execution/values.yaml
+requirements-client.txt
+"""
+
+INFRA = {
+    "aws": "identity.tf main.tf outputs.tf policy.json tls-only.json variables.tf",
+    "gcp": "identity.tf main.tf outputs.tf role.json variables.tf",
+    "azure": "identity.tf main.tf outputs.tf rights.json variables.tf",
+    "local": "",
+}
+
+
+def has_infra_file(cloud: str) -> Callable[[Answers], bool]:
+    """Return whether answers ask for the infra/ of this cloud."""
+    return lambda answers: bool(answers["cloud"] == cloud)
 
 
 def is_custom(answers: Answers) -> bool:
@@ -146,6 +167,11 @@ ONLY_WITH: list[tuple[Callable[[Answers], bool], str]] = [
     (lambda answers: answers["astro_sdk"], "include/astro_sdk_totals.sql"),
     (lambda answers: answers["astro_sdk"], "requirements-no-deps.txt"),
     (lambda answers: answers["astro_sdk"], "tests/test_astro_sdk.py"),
+    *[(has_infra_file(cloud), f"infra/{name}") for cloud, names in INFRA.items() for name in names.split()],
+    (lambda answers: answers["cloud"] != "local", "infra/.gitignore"),
+    (lambda answers: answers["cloud"] != "local", "infra/README.md"),
+    *[(lambda answers: bool(answers.get("remote_execution")), path) for path in REMOTE_EXECUTION.split()],
+    (lambda answers: answers.get("ci") == "github", ".github/workflows/ci.yml"),
     (lambda answers: answers["cloud"] == "azure" or "abfs" in answers.get("mirror", ""), "tests/azurite-lock.json"),
 ]
 NOT_FOR_GIT = {".env", "airflow_settings.yaml"}
@@ -171,6 +197,14 @@ def read_dockerfile(text: str) -> str:
     match = re.fullmatch(r"FROM ([\w.-]+(?::\d+)?/[\w./-]+:[\w.-]+)\n(?:\n(?:# .+\n)+RUN pip install .+\n)?", text)
     assert match, text
     return match.group(1)
+
+
+def read_agents_dockerfile(text: str) -> str:
+    """Parse the Dockerfile of the Remote Execution Agents: one FROM line, and COPY only of what every project has."""
+    (image,) = re.findall(r"^FROM (\S+)$", text, re.MULTILINE)
+    assert re.findall(r"^COPY (\S+) ", text, re.MULTILINE) == ["requirements-client.txt", "dags", "include"]
+    assert set(re.findall(r"^[A-Z]+(?= )", text, re.MULTILINE)) == {"FROM", "USER", "COPY", "RUN", "ENV"}
+    return str(image)
 
 
 def read_yaml(text: str) -> Any:
@@ -199,6 +233,9 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "Dockerfile": read_dockerfile,
     "requirements.txt": read_requirements,
     "requirements-dev.txt": read_requirements,
+    "requirements-client.txt": read_requirements,
+    "Dockerfile.client": read_agents_dockerfile,
+    "packages-client.txt": read_lines,
     "requirements-no-deps.txt": read_requirements,
     "packages.txt": read_lines,
     "dag_integrity_exceptions.txt": read_lines,
@@ -211,6 +248,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "*.json": json.loads,
     "*.md": read_markdown,
     "*.py": lambda text: compile(text, "emitted", "exec"),
+    "*.tf": hcl2.loads,
     "*.sql": lambda text: jinja2.Template(text).render(orders="orders"),
     "*.toml": tomllib.loads,
     "*.yaml": read_yaml,
@@ -230,6 +268,8 @@ def test_nothing_of_the_template_language_is_left(answers: Answers, bake: Bake) 
         text = content.decode()
         if path.endswith(".sql"):
             text = text.replace("{{ orders }}", "")  # astro-sdk's own, for a table
+        if path.startswith(".github/"):
+            text = re.sub(r"\$\{\{ [\w.]+ \}\}", "", text)  # GitHub's own, for a variable or a secret
         assert not re.search(r"\{\{|\{%|\{#|cookiecutter", path + text), path
 
 

@@ -26,6 +26,9 @@ VARIANTS: dict[str, Answers] = {
     "azure-airflow2": {"cloud": "azure", "airflow": "2"},
     "local-airflow2-astro-sdk": {"cloud": "local", "airflow": "2", "astro_sdk": True},
     "gcp-zstd-threshold-0": {"cloud": "gcp", "compression": "zstd", "threshold": "0"},
+    "aws-remote-execution-ci": {"cloud": "aws", "remote_execution": True, "ci": "github"},
+    "gcp-remote-execution": {"cloud": "gcp", "remote_execution": True},
+    "azure-remote-execution-custom": {"cloud": "azure", "remote_execution": True, "xcom_backend": "custom"},
     "local-gzip-threshold-minus-1-absolute": {
         "cloud": "local",
         "compression": "gzip",

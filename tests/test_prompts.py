@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from baking import CHOICES, CLOUDS, CONFIG, INTERACTING, QUESTIONS, ROOT, clean_environment, command
+from baking import ADDING, CHOICES, CLOUDS, CONFIG, INTERACTING, QUESTIONS, ROOT, clean_environment, command
 from cookiecutter.prompt import prompt_for_config
 from rich.text import Text
 
@@ -76,8 +76,10 @@ def test_the_defaults_of_a_cloud_keep_its_own_rules(cloud: str) -> None:
 
 
 def test_every_question_with_a_fixed_list_of_answers_is_baked_in_full() -> None:
-    assert set(INTERACTING) <= set(QUESTIONS)
-    assert set(CHOICES) <= set(INTERACTING), "a new question: does its answer interact? Then add it to INTERACTING"
+    assert {*INTERACTING, *ADDING} <= set(QUESTIONS)
+    assert set(CHOICES) <= {*INTERACTING, *ADDING}, (
+        "a new question: does its answer interact? Then add it to INTERACTING"
+    )
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no pty")

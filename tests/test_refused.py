@@ -9,18 +9,25 @@ from typing import Any
 import pytest
 from baking import CONFIG, ROOT, clean_environment, command, is_refused, product, run
 
-# For each row of the table, by its first answer: answers that it is about.
-REFUSED: dict[str, dict[str, str | bool]] = {
-    "mirror": {"mirror": "gs://my_gcp_conn@second/xcom", "xcom_backend": "object_storage"},
-    "astro_sdk": {"astro_sdk": True, "airflow": "3"},
-}
+# For each row of the table, answers that it is about, and what it takes beside them for no other row to be about them.
+REFUSED: list[tuple[dict[str, str | bool], dict[str, str]]] = [
+    ({"mirror": "gs://my_gcp_conn@second/xcom", "xcom_backend": "object_storage"}, {}),
+    ({"astro_sdk": True, "airflow": "3"}, {}),
+    ({"remote_execution": True, "airflow": "2"}, {}),
+    ({"remote_execution": True, "cloud": "local"}, {}),
+    ({"remote_execution": True, "mirror": "file:///srv/second"}, {"xcom_backend": "custom"}),
+]
 
 
-@pytest.mark.parametrize("row", CONFIG["_refused"], ids=lambda row: next(iter(row["answers"])))
+def test_every_row_of_the_table_has_its_answers() -> None:
+    assert [list(row["answers"]) for row in CONFIG["_refused"]] == [list(together) for together, _ in REFUSED]
+
+
+@pytest.mark.parametrize("row", CONFIG["_refused"], ids=lambda row: "-".join(row["answers"]))
 def test_a_combination_of_the_table_is_refused_in_one_line(row: dict[str, Any], home: Path, tmp_path: Path) -> None:
-    together = REFUSED[next(iter(row["answers"]))]
-    assert list(together) == list(row["answers"])
-    typed = [f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in together.items()]
+    together, beside = next(case for case in REFUSED if list(case[0]) == list(row["answers"]))
+    answers = {**together, **beside}
+    typed = [f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in answers.items()]
     arguments = (command("cookiecutter"), ROOT, "--no-input", "-o", tmp_path, *typed)
     done = run(*arguments, env=clean_environment(home))
     assert done.returncode == 1

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 import sqlalchemy
-from conftest import BACKEND, PATH, THRESHOLD, forget
+from conftest import BACKEND, PATH, PROVIDER, THRESHOLD, forget
+
+CUSTOM = "include.xcom_backend.XComBackend"
 
 
 @pytest.fixture
@@ -134,6 +136,23 @@ def test_no_database_is_made(on_s3: Any, tmp_path: Any, monkeypatch: pytest.Monk
     monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", f"sqlite:///{tmp_path}/none.db")
     on_s3.is_healthy()
     assert not (tmp_path / "none.db").exists()
+
+
+@pytest.mark.parametrize("backend", [PROVIDER, CUSTOM])
+def test_rows_of_a_folder_relative_to_where_airflow_starts(
+    backend: str, on_folder: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    clean_database()
+    on_folder.set(**{BACKEND: PROVIDER, PATH: "file://store/xcom"})
+    forget()
+    run_dag()
+    on_folder.set(**{BACKEND: backend})
+    on_folder.is_healthy()
+    assert on_folder.of("warning") == {}
+    assert on_folder.of("ok")["references.missing"].seen == "1 rows, and each has its object"
+    assert on_folder.of("ok")["threshold.reach"].seen == "1000 bytes; 1 of 2 XComs are in the bucket"
+    clean_database()
 
 
 @pytest.fixture

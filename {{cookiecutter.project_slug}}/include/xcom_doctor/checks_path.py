@@ -8,7 +8,7 @@ import re
 from include.xcom_doctor import database, probe
 from include.xcom_doctor.clouds import CLOUDS, LOCAL, SCHEME_ALIASES, UNKNOWN
 from include.xcom_doctor.registry import Outcome, bar, check, finding, ok, skip, warning
-from include.xcom_doctor.situation import CUSTOM_BACKEND, PATH, PLACEHOLDER, Situation
+from include.xcom_doctor.situation import PATH, PLACEHOLDER, Situation
 
 
 @check(
@@ -226,9 +226,4 @@ def _account_form(situation: Situation) -> Outcome:
 
 def _local_form(situation: Situation) -> Outcome:
     path = situation.path
-    if path.bucket and situation.backend_name == CUSTOM_BACKEND:
-        return finding(
-            f"{path.text} is relative, and the custom class takes only absolute folders",
-            f"set in .env: {PATH}={path.scheme}://{path.plain}",
-        )
     return ok(f"folder {path.plain}" + (", relative to where Airflow starts" if path.bucket else ""))

@@ -25,7 +25,7 @@ def references_missing(situation: Situation) -> Outcome:
     if isinstance(found, str):
         return skip(found)
     rows, _ = found
-    base = situation.path.text.rstrip("/") + "/"
+    base = situation.path.in_rows
     elsewhere = [row for row in rows if not row.url.startswith(base)]
     if elsewhere:
         old = elsewhere[0].url.partition(f"/{elsewhere[0].dag_id}/")[0]
@@ -60,7 +60,7 @@ def references_orphans(situation: Situation) -> Outcome:
     if isinstance(found, str):
         return skip(found)
     rows, runs = found
-    base = situation.path.text.rstrip("/") + "/"
+    base = situation.path.in_rows
     used = {row.url.removeprefix(base) for row in rows}
     dags = database.known_dags(situation)
     orphans = {

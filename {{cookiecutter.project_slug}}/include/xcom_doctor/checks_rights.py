@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from fsspec.asyn import sync
 
-from include.xcom_doctor import probe
+from include.xcom_doctor import probe, rights
 from include.xcom_doctor.clouds import AWS, AZURE, GCP, LOCAL
 from include.xcom_doctor.registry import Outcome, check, finding, ok, skip, warning
 from include.xcom_doctor.situation import Situation
@@ -133,6 +134,29 @@ def rights_delete(situation: Situation) -> Outcome:
 
 
 @check(
+    "rights.file",
+    title="infra/ grants all that XComs need",
+    symptom="A right was taken out of infra/: the next `tofu apply` takes it from the identity too",
+    why="The file of rights in infra/ is what Terraform and the commands of infra/README.md give to the identity.",
+    mend="put the right back into the file of rights in infra/, and apply it",
+    needs=("path.scheme",),
+)
+def rights_file(situation: Situation) -> Outcome:
+    """Read the file that grants the rights, if this project has one for this cloud."""
+    cloud = situation.cloud
+    try:
+        have, lack = rights.granted(situation.root, cloud), rights.lacking(situation.root, cloud)
+    except ValueError as error:
+        return warning(f"{cloud.rights_file} cannot be read: {error}", "take it from git again")
+    if have is None:
+        return skip(f"{cloud.rights_file or 'a file of rights'} is not in this project")
+    if lack:
+        names = ", ".join(sorted(lack))
+        return warning(f"{cloud.rights_file} lacks {names}", f"add to {cloud.rights_file}: {names}; then apply infra/")
+    return ok(f"{cloud.rights_file} grants {', '.join(sorted(have))}")
+
+
+@check(
     "store.public",
     title="The bucket is not open to the public",
     symptom="Anyone on the internet can read your XComs",
@@ -181,7 +205,7 @@ def _refused(step: str, trouble: probe.Trouble, situation: Situation) -> Outcome
         prefix = f"{path.prefix}/" if path.prefix else ""
         permission = cloud.permissions[step].format(bucket=path.bucket, prefix=prefix)
         mend = cloud.grant.format(permission=permission, bucket=path.bucket, prefix=prefix)
-        return finding(f"may not {step}: {trouble.text}", mend)
+        return finding(f"may not {step}: {trouble.text}", f"{mend}{_granted(step, situation)}")
     if trouble.kind == "unreachable":
         where = situation.endpoint or path.text
         return finding(
@@ -189,6 +213,15 @@ def _refused(step: str, trouble: probe.Trouble, situation: Situation) -> Outcome
             f"look at the store behind {where}; then run the doctor again",
         )
     return finding(f"to {step} failed: {trouble.text}", f"look at the store's own log for the request to {step}")
+
+
+def _granted(step: str, situation: Situation) -> str:
+    """What the file of rights says of a right that the store refuses; nothing if there is no such file."""
+    with suppress(ValueError):
+        have = rights.granted(situation.root, situation.cloud)
+        if have is not None and rights.asked(situation.cloud, step) <= have:
+            return f" ({situation.cloud.rights_file} grants it: is it attached to this identity?)"
+    return ""
 
 
 def _ask(situation: Situation, askers: dict[str, Callable[[Situation], Outcome]]) -> Outcome:

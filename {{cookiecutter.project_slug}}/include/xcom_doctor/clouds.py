@@ -20,9 +20,11 @@ class Cloud:
     permissions: dict[str, str]  # probe step -> what the identity lacks when the store refuses that step
     grant: str  # how to give it; `{permission}`, `{bucket}`, `{prefix}` are filled in
     example: str  # a connection that works, secrets left open
+    rights_file: str = ""  # the file of infra/ that grants the rights, in a project for this cloud
+    right_form: str = r"(?!)"  # how the names of rights look, in `permissions` as in that file
 
 
-# No more rights than are needed: measured on moto with IAM on.
+# No more rights than are needed: docs/least-privilege.md of xcom-template has the proof.
 AWS = Cloud(
     name="AWS",
     schemes=("s3", "s3a", "s3n"),
@@ -42,6 +44,8 @@ AWS = Cloud(
     grant="add to the identity's IAM policy: {permission}",
     example='{"conn_type":"aws","login":"<access key id>","password":"<secret access key>",'
     '"extra":{"region_name":"<region>"} }',
+    rights_file="infra/policy.json",
+    right_form=r"s3:\w+",
 )
 GCP = Cloud(
     name="Google Cloud",
@@ -59,8 +63,10 @@ GCP = Cloud(
         "overwrite": "storage.objects.delete (Cloud Storage asks it of whoever replaces an object)",
         "delete": "storage.objects.delete",
     },
-    grant="grant {permission} on gs://{bucket}; the role roles/storage.objectUser has all five",
+    grant="grant {permission} on gs://{bucket}; the role roles/storage.objectUser has all of these",
     example='{"conn_type":"google_cloud_platform","extra":{"project":"<project>","keyfile_dict":"<key as JSON>"} }',
+    rights_file="infra/role.json",
+    right_form=r"storage\.[\w.]+",
 )
 AZURE = Cloud(
     name="Azure",
@@ -81,6 +87,8 @@ AZURE = Cloud(
     grant="give the SAS token {permission}, or the identity the role Storage Blob Data Contributor on "
     "container {bucket}",
     example='{"conn_type":"wasb","extra":{"connection_string":"<from the storage account, Access keys>"} }',
+    rights_file="infra/rights.json",
+    right_form=r"\b[a-z]\b",
 )
 LOCAL = Cloud(
     name="local folder",

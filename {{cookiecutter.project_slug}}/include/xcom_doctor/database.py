@@ -151,7 +151,7 @@ def _strings(text: str) -> Iterator[str]:
 
 def _own_url(text: str, path: StorePath) -> str:
     """The URL in a row that lies below the base path."""
-    base = path.text.rstrip("/") + "/"
+    base = path.in_rows
     return next((one for one in _strings(text) if one.startswith(base)), "") if base in text else ""
 
 

@@ -70,6 +70,12 @@ class StorePath:
             return os.path.abspath(f"{self.bucket}/{self.prefix}" if self.bucket else f"/{self.prefix}")
         return f"{self.bucket}/{self.prefix}" if self.prefix else self.bucket
 
+    @property
+    def in_rows(self) -> str:
+        """The base path as rows hold it, with a slash at its end; a relative folder is absolute there."""
+        text = f"{self.scheme}://{self.plain}" if self.scheme in LOCAL.schemes else self.text
+        return text.rstrip("/") + "/"
+
 
 @dataclass(frozen=True)
 class ConnectionFacts:
