@@ -1,7 +1,7 @@
 """Does in a real browser what a user does: signs in, triggers a Dag, and looks at an XCom and at a log.
 
-The environment's Python starts this, because Playwright and Pillow are installed there. It reads its orders from standard input
-as JSON, and prints what the pages showed as JSON. Pictures of the pages go into a folder.
+The environment's Python starts this, because Playwright and Pillow are installed there. It reads its orders from
+standard input as JSON, and prints what the pages showed as JSON. Pictures of the pages go into a folder.
 """
 
 from __future__ import annotations
