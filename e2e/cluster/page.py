@@ -12,13 +12,14 @@ from e2e.cluster.cluster import CUSTOM, DATABASE, PROVIDER
 HERE = Path(__file__).parent
 PAGE = HERE.parent.parent / "docs" / "reference" / "cluster.md"
 NAMES = {CUSTOM: "the custom class", PROVIDER: "the provider's backend", DATABASE: "Airflow's own: the database"}
+ACTIONS = ("list", "cleanup, dry run", "cleanup", "purge at once", "purge one by one")
 MB = 10**6
 
 TEXT = """\
 # On a cluster
 
 `make e2e ONLY=cluster` runs the emitted project on a whole Airflow. This page says what runs, and what came out.
-`make cluster` runs the same and writes this page: all numbers and pictures are from that run ({machine}).
+`make cluster` runs the same and writes this page: numbers and pictures are of such runs ({machine}).
 
 ## What runs
 
@@ -56,16 +57,15 @@ With {few_frames} frames in place of {frames} the reducer needed {few_reducer}: 
 
 The same Dag with {side_count} values of 200 KB, on the same cluster, one backend after the other: {side_count} and not
 200 of them, because Airflow itself needs more than a second of CPU time for each mapped task, whatever the backend.
-The times hold for that run on that machine.
+CPU time is that of both workers and of the API server. The time by the clock depends on what else the machine did.
 
 {side}
 
 ## Growth
 
 One process, the custom class, and an S3 server on loopback that counts requests
-(`benchmarks/fast_s3.py`). Medians of three; the value of 1 GB and
-the numbers from 3,000 on once. Times are CPU time of this process; by the clock, which counts the server and all that
-the machine does besides, they stand in brackets.
+(`benchmarks/fast_s3.py`). Medians of three; the value of 1 GB and the numbers from 3,000 on once. Times are CPU time of
+this process; by the clock, which counts the server and all that the machine does besides, they stand in brackets.
 
 ![CPU time by bytes and by objects, both axes logarithmic: all end as steep as the linear one](../images/growth.svg)
 
@@ -144,12 +144,13 @@ def load_row(name: str, found: dict[str, Any]) -> tuple[str, ...]:
 
 def side_by_side(found: dict[str, dict[str, Any]]) -> str:
     """Return the table of the backends."""
-    headings = ("Backend", "Time", "Bytes of a row", "Table", "Reducer", "Worker")
-    base = found[CUSTOM]["seconds"]
+    headings = ("Backend", "CPU, workers", "CPU, API server", "Clock", "Bytes of a row", "Table", "Reducer", "Worker")
+    base = found[CUSTOM]
     rows = [
         (
             name,
-            f"{found[backend]['seconds'] / base:.2f} x ({found[backend]['seconds']:.0f} s)",
+            *(ratio(found[backend]["cpu"][part], base["cpu"][part]) for part in ("workers", "api-server")),
+            ratio(found[backend]["seconds"], base["seconds"]),
             f"{found[backend]['row_bytes_min']:,} to {found[backend]['row_bytes_max']:,}",
             megabytes(found[backend]["table_growth"]),
             megabytes(found[backend]["reducer_added"]),
@@ -160,10 +161,14 @@ def side_by_side(found: dict[str, dict[str, Any]]) -> str:
     return table(headings, rows)
 
 
+def ratio(seconds: float, base: float) -> str:
+    """Return a time as a multiple of another one, and in seconds."""
+    return f"{seconds / base:.2f} x ({seconds:.0f} s)"
+
+
 def growth(found: dict[str, Any]) -> dict[str, str]:
     """Return the tables of growth, and a sentence on the last step of each."""
     sizes, numbers = found["sizes"], found["numbers"]
-    actions = [name for name in numbers[0] if name != "objects"]
     return {
         "sizes": table(
             ("Bytes", "Push", "Pull", "Requests of a push", "of a pull", "of a purge"),
@@ -180,11 +185,11 @@ def growth(found: dict[str, Any]) -> dict[str, str]:
         + " and ".join(f"{slope(sizes, name, 'bytes', MB):.2f} ms a MB to {name}" for name in ("push", "pull"))
         + ".",
         "numbers": table(
-            ("Objects", *actions),
-            [(f"{row['objects']:,}", *(f"{times(row[a])}, {requests(row[a])}" for a in actions)) for row in numbers],
+            ("Objects", *ACTIONS),
+            [(f"{row['objects']:,}", *(f"{times(row[a])}, {requests(row[a])}" for a in ACTIONS)) for row in numbers],
         ),
         "slope_number": "The last step costs, for each object: "
-        + ", ".join(f"{name} {slope(numbers, name, 'objects', 1):.2f} ms" for name in actions)
+        + ", ".join(f"{name} {slope(numbers, name, 'objects', 1):.2f} ms" for name in ACTIONS)
         + ".",
     }
 
