@@ -25,7 +25,7 @@ from website.check import chromium  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
 SHOTS = IMAGES / "shots"
-SIZE = {"width": 1280, "height": 720}
+WIDTH, HEIGHT, HEIGHT_OF_A_RECORD = 1280, 720, 1150
 DEMO = [str(ROOT / ".venv" / "bin" / "python"), str(ROOT / "demo" / "demo.py")]
 XCOM_PAGES = {
     "xcom-provider-airflow3": ["cloud=aws"],
@@ -85,7 +85,8 @@ def airflow(answers: list[str]) -> Iterator[list[str]]:
 
 def shoot(browser: Browser, address: str, name: str) -> None:
     """Take a picture of the XCom tab, and on the way of the graph."""
-    context = browser.new_context(viewport=SIZE, device_scale_factor=2, color_scheme="light", locale="en-GB")
+    size = {"width": WIDTH, "height": HEIGHT_OF_A_RECORD if "custom" in name else HEIGHT}
+    context = browser.new_context(viewport=size, device_scale_factor=2, color_scheme="light", locale="en-GB")
     context.set_default_timeout(60_000)
     page = context.new_page()
     page.goto(address)
