@@ -9,7 +9,7 @@ export RUFF_CACHE_DIR := $(CURDIR)/.ruff_cache
 CLOUD ?= aws
 BIN := .venv/bin
 
-.PHONY: demo test e2e cluster docs lint lock golden readme troubleshooting versions tested-with upgrade bench bench-compression clean help
+.PHONY: demo test e2e cluster fire fuzz docs docs-shots lint lock golden readme troubleshooting versions tested-with upgrade bench bench-compression clean help
 
 help: ## Show the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1|/' | column -t -s '|'
@@ -28,8 +28,17 @@ e2e: .venv/installed ## Run the emitted project among real servers and tools, wh
 docs: .venv-docs/installed ## Build the site of docs/ into site/, strictly, and look at every page in Chromium, which it installs
 	@.venv-docs/bin/python website/build.py $(if $(ONLY_BUILD),--only-build)
 
-cluster: .venv/installed ## Run the cluster, its load and growth, and write docs/cluster.md anew: about 20 minutes on a quiet machine
+docs-shots: .venv-docs/installed ## Make the pictures of the docs anew, from real Airflow and real terminals: about 10 minutes, ONLY=doctor
+	@.venv-docs/bin/python website/shots.py $(ONLY)
+
+cluster: .venv/installed ## Run the cluster, its load and growth, and write docs/reference/cluster.md anew: about 20 minutes on a quiet machine
 	@XCOM_TEMPLATE_RECORD=1 $(BIN)/pytest --numprocesses 0 -p no:cacheprovider -rA --show-capture=no e2e/cluster
+
+fire: .venv/installed ## Hurt real runs with both backends, and write docs/reference/fire.md anew: up to 12 minutes
+	@FIRE_RECORD=1 $(BIN)/pytest --numprocesses 0 -p no:cacheprovider -rA --show-capture=no e2e/fire/test_fire.py
+
+fuzz: .venv/installed ## Try random bytes on the codecs and parsers of the custom class, for SECONDS each (45), and keep what is interesting
+	@FUZZ_SECONDS=$(or $(SECONDS),45) FUZZ_KEEP=1 $(BIN)/pytest --numprocesses 0 -p no:cacheprovider -rA e2e/fuzz
 
 lint: .venv/installed ## Check format, style and types
 	@$(BIN)/ruff format --check .

@@ -2,16 +2,20 @@
 
 It keeps objects in memory, really receives and gives back every byte, checks no signature, and counts requests. It
 speaks what boto3 and s3fs ask for to put (in parts too), get, head, list and delete. `GET /-/counts` tells the counts.
+For the class that writes to two clouds it also takes uploads as Google Cloud Storage does.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import socket
 import threading
 from collections import Counter
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs, quote, unquote
+
+import google_crc32c
 
 objects: dict[str, bytes | bytearray] = {}
 parts: dict[str, dict[int, bytes | bytearray]] = {}
@@ -74,6 +78,26 @@ def page(bucket: str, query: dict[str, str]) -> str:
     return f"<ListBucketResult><KeyCount>{len(keys)}</KeyCount>{cut}{items}</ListBucketResult>"
 
 
+def answer_as_google(
+    method: str, path: str, query: dict[str, str], body: bytearray, host: str
+) -> tuple[int, str, bytes]:
+    """Return status, extra headers and body of the response to a request about an object, or to an upload."""
+    if not path.startswith("upload/"):
+        return (200 if "gs/" + path.rpartition("/o/")[2] in objects else 404), "", b"{}"
+    if query.get("uploadType") == "resumable" and method == "POST":
+        name = json.loads(body)["name"]
+        return 200, f"Location: http://{host}/{path}?uploadType=resumable&name={quote(name, safe='')}\r\n", b"{}"
+    content, name = bytes(body), query.get("name", "")
+    if query["uploadType"] == "multipart":
+        boundary, _, rest = content.partition(b"\r\n")
+        about, _, rest = rest.partition(b"\r\n" + boundary)
+        name = json.loads(about.partition(b"\r\n\r\n")[2])["name"]
+        content = rest.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n" + boundary + b"--")
+    objects["gs/" + name] = content
+    checksum = base64.b64encode(google_crc32c.value(content).to_bytes(4, "big")).decode()
+    return 200, "", json.dumps({"name": name, "size": str(len(content)), "crc32c": checksum}).encode()
+
+
 def serve(connection: socket.socket) -> None:
     """Answer the requests of one connection until the client closes it."""
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -93,7 +117,10 @@ def serve(connection: socket.socket) -> None:
             counts["connections"] += new
             new = False
         fields = {name: values[0] for name, values in parse_qs(query, keep_blank_values=True).items()}
-        status, extra, content = answer(method, unquote(path[1:]), fields, body, headers.get("range", ""))
+        if "storage/v1/" in path:
+            status, extra, content = answer_as_google(method, unquote(path[1:]), fields, body, headers["host"])
+        else:
+            status, extra, content = answer(method, unquote(path[1:]), fields, body, headers.get("range", ""))
         head = f"HTTP/1.1 {status} .\r\nLast-Modified: Fri, 20 Nov 2026 00:00:00 GMT\r\n{extra}"
         connection.sendall(f"{head}Content-Length: {len(content)}\r\n\r\n".encode())
         if method != "HEAD":

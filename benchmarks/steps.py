@@ -45,6 +45,8 @@ def steps(make: Callable[[str], Any], floor: Any) -> Iterator[tuple[str, str, st
         key = floor.put(data)
         yield payload, "pull", "boto3 get_object", cpu(floor.get, key)
         floor.purge(key)
+        for step, action in instead(payload, value, data):
+            yield payload, "pull", step, cpu(action)
         yield payload, "pull", "all of the codec", cpu(codec.decode, bytearray(data))
 
 
@@ -58,3 +60,40 @@ def inside(payload: str, codec: Any, value: Any, data: bytes) -> Iterator[tuple[
         yield "count the nulls, for NaN", lambda: data.count(b"null")
     if payload == "frame":
         yield "pandas to Arrow", lambda: codec.to_table(value)
+        yield "(in place of the codec: plain Parquet with zstd)", lambda: plain_parquet(value)
+
+
+def instead(payload: str, value: Any, data: bytes) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Yield other ways to decode, for comparison."""
+    if payload == "frame":
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        plain = plain_parquet(value)
+        words = "(in place of the codec: plain Parquet, {:.1f} MB where the codec makes {:.1f})"
+        yield (
+            words.format(len(plain) / 2**20, len(data) / 2**20),
+            lambda: pq.ParquetFile(pa.BufferReader(plain)).read().to_pandas(),
+        )
+        yield (
+            "(in place of the codec: ParquetFile, texts row by row)",
+            lambda: pq.ParquetFile(pa.BufferReader(data)).read().to_pandas(),
+        )
+        yield (
+            "(in place of the codec: read_table, texts row by row)",
+            lambda: pq.read_table(pa.BufferReader(data)).to_pandas(),
+        )
+    if payload == "records":
+        import msgspec
+
+        yield "msgspec", lambda: msgspec.json.decode(data)
+
+
+def plain_parquet(value: Any) -> bytes:
+    """Return a DataFrame as Parquet with zstd and no other choice."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pandas(value), sink, compression="zstd")
+    return bytes(sink.getvalue().to_pybytes())

@@ -3,7 +3,8 @@
 The floor is what nobody can beat with the same format: encode with the bare library, write with the bare client, no
 check and no reference. All run side by side in interleaved rounds against a fast S3 server on loopback and a local
 folder. Each push and each pull has a process of its own, forked from one that has imported the libraries, as Airflow's
-supervisor forks tasks; the cold rows start Python itself. Writes docs/reference/benchmarks.md and its picture.
+supervisor forks tasks; the cold rows start Python itself. Besides the provider's backend, plain and compressed, the
+classes of older tutorials take part (older_ways.py). Writes docs/reference/benchmarks.md and its picture.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ HERE = Path(__file__).parent
 HOME = ROOT / ".demo" / "bench"
 PROVIDER = "airflow.providers.common.io.xcom.backend.XComObjectStorageBackend"
 CUSTOM = "include.xcom_backend.XComBackend"
+CSV = "benchmarks.older_ways.S3CsvBackend"
+DUAL = "benchmarks.older_ways.DualWriteBackend"
 DEFAULT = "airflow.sdk.bases.xcom.BaseXCom"
 PACKAGES = ["apache-airflow", "apache-airflow-task-sdk", "boto3", "s3fs", "pandas", "pyarrow", "numpy", "msgspec"]
 NAMES = {"dag_id": "bench", "run_id": "manual__2026-11-20", "task_id": "push", "key": "return_value", "map_index": -1}
@@ -234,7 +237,7 @@ def contender(name: str, payload: str, path: str) -> Any:
         stores._FILESYSTEMS["s3"] = "airflow.providers.amazon.aws.fs.s3"
     if name == "provider" and payload == "array":
         return AsList(PROVIDER)
-    return Backend({"provider": PROVIDER, "default": DEFAULT}.get(name, CUSTOM))
+    return Backend({"provider": PROVIDER, "default": DEFAULT, "csv": CSV, "dual write": DUAL}.get(name, CUSTOM))
 
 
 # One measurement, in a process of its own
@@ -281,14 +284,15 @@ def run_push(name: str, payload: str, path: str) -> tuple[Any, Result]:
 
 
 def run_pull(name: str, payload: str, path: str, row: Any, check: bool) -> tuple[Any, Result]:
-    """Pull once, check the value if asked to, and purge."""
+    """Pull once, check the value if asked to, and purge. Return whether it is another, which only CSV may give."""
     backend = contender(name, payload, path)
     warm(backend)
     value, result = timed(lambda: backend.pull(row))
-    if check and not same(payload, value):
+    differs = check and not same(payload, value)
+    if differs and name != "csv":
         raise ValueError(f"{name} gave back another {payload}")
     backend.purge(row)
-    return None, result
+    return differs, result
 
 
 def run_small(name: str, payload: str, path: str) -> tuple[Any, Result]:
@@ -454,12 +458,13 @@ def start_in_project(arguments: list[str]) -> NoReturn:
     from requirements.environment import project_environment
 
     print("Installing what custom bakes of three clouds need into .venv-bench (the first time about 1 minute).")
-    print("Then measuring: about 15 minutes on 2 cores. Use --only=frame and --rounds=1 for a quick look.", flush=True)
+    print("Then measuring: about 20 minutes on 2 cores. Use --only=frame and --rounds=1 for a quick look.", flush=True)
     answers = {"xcom_backend": "custom", "compression": "zstd"}
     projects = [
         bake({**answers, "cloud": cloud, "project_slug": f"xcom-bench-{cloud}"}) for cloud in ("aws", "gcp", "azure")
     ]
     python = project_environment("bench", [project / "requirements-dev.txt" for project in projects])
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an image has the bytecode of its packages
     os.execv(python, [str(python), __file__, *arguments, f"--project={projects[0]}"])  # noqa: S606
 
 
@@ -480,6 +485,8 @@ def open_server(project: Path) -> Iterator[dict[str, str]]:
             {
                 "AIRFLOW_HOME": str(HOME),
                 "AIRFLOW_CONN_BENCH": json.dumps(connection),
+                "AIRFLOW_CONN_BENCH_GCS": '{"conn_type": "google_cloud_platform", "extra": {"is_anonymous": true}}',
+                "STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{port}",
                 "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD": "1000",
                 "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
                 "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
@@ -498,6 +505,7 @@ def measure(arguments: argparse.Namespace, paths: dict[str, str]) -> dict[str, A
     """Return the medians of all measurements, by part, store, payload and contender."""
     only, rounds = arguments.only or "", arguments.rounds
     found: dict[str, list[Result]] = {}
+    places: dict[str, list[int]] = {}
 
     def note(result: Any, *case: str) -> Any:
         """Keep a result, or say that there is none."""
@@ -512,24 +520,29 @@ def measure(arguments: argparse.Namespace, paths: dict[str, str]) -> dict[str, A
 
     cold = [("row", name) for name in ("default", "provider", "custom")]
     cold += [("object", name) for name in ("provider", "custom", "custom over s3fs", "floor")]
-    for _ in range(rounds):
+    for turn in range(rounds + 1):
         for what, name in cold:
             if only in f"cold {what}":
-                note((None, start_cold(what, name, paths["s3"])), "cold", what, name)
+                result = start_cold(what, name, paths["s3"])
+                if turn > 0:  # the first one writes bytecode
+                    note((None, result), "cold", what, name)
     preload()
     stores = [store for store in paths if arguments.store in (None, store)]
     for turn in range(rounds):
         for store in stores:
             for payload in ("frame", "records", "nested", "array", "gigabyte"):
-                if only not in payload or (payload == "gigabyte" and turn > 1):
+                if only not in payload:
                     continue
                 names = contenders(payload, store)
-                for name in names if turn % 2 == 0 else reversed(names):  # who is first finds colder memory
+                first = turn % len(names)  # everybody begins once: who does may find colder memory
+                for place, name in enumerate(names[first:] + names[:first]):
                     pushed = in_child(run_push, name, payload, paths[store])
                     row = note(pushed, store, payload, name, "push")
                     if row is not None:
+                        places.setdefault(f"{store}/{payload}/{name}/push", []).append(place)
                         pulled = in_child(run_pull, name, payload, paths[store], row, turn == 0)
-                        note(pulled, store, payload, name, "pull")
+                        if note(pulled, store, payload, name, "pull"):
+                            found[f"{store}/{payload}/{name}/differs"] = [{"differs": 1.0}]
         for name in ("default", "provider", "custom"):
             if only in "small":
                 note(in_child(run_small, name, "small", paths["file"]), "file", "small", name)
@@ -542,7 +555,23 @@ def measure(arguments: argparse.Namespace, paths: dict[str, str]) -> dict[str, A
             note(in_child(run_requests, name, "nested", paths["s3"]), "s3", "requests", name)
     if only in "steps":
         note(in_child(run_steps, paths["s3"]), "steps")
-    return {case: median(results) for case, results in found.items()}
+    medians: dict[str, Any] = {case: median(results) for case, results in found.items()}
+    return medians | {"order": {"first": first_by_later(found, places)}}
+
+
+def first_by_later(found: dict[str, list[Result]], places: dict[str, list[int]]) -> float:
+    """Return the CPU time of pushes that were the first of their round by that of the same pushes when later.
+
+    It is the median over all cases: 1 if the order of the contenders makes no difference.
+    """
+    ratios = []
+    for case, order in places.items():
+        taken = [result["cpu"] for result in found[case]]
+        first = [seconds for place, seconds in zip(order, taken, strict=True) if place == 0]
+        later = [seconds for place, seconds in zip(order, taken, strict=True) if place > 0]
+        if first and later:
+            ratios.append(statistics.median(first) / statistics.median(later))
+    return statistics.median(ratios) if ratios else float("nan")
 
 
 def contenders(payload: str, store: str) -> list[str]:
@@ -550,8 +579,14 @@ def contenders(payload: str, store: str) -> list[str]:
     names = ["provider", "custom", "floor"]
     if payload == "records":
         names.append("custom+zstd")
+    if payload in {"frame", "records", "nested"} or (payload == "array" and store == "s3"):
+        names += ["provider+gzip", "provider+zip"]
     if store == "s3" and payload in {"frame", "array", "gigabyte"}:
         names.append("custom over s3fs")
+    if store == "s3" and payload == "frame":
+        names.append("csv")
+    if store == "s3" and payload in {"records", "nested"}:
+        names.append("dual write")
     return names
 
 
@@ -565,7 +600,8 @@ def start_cold(what: str, name: str, path: str) -> Result:
 
 def preload() -> None:
     """Import what the forked processes need, without connecting to anything."""
-    for name in ("pandas", "pyarrow.parquet", "boto3", "s3fs", "msgspec", "zstandard", PROVIDER.rpartition(".")[0]):
+    backends = [path.rpartition(".")[0] for path in (PROVIDER, CSV)]
+    for name in ("pandas", "pyarrow.parquet", "boto3", "s3fs", "msgspec", "zstandard", *backends):
         import_module(name)
     for name in ("backend", "stores", "compression"):
         import_module(f"include.xcom_backend.{name}")

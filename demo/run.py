@@ -292,7 +292,7 @@ def web_ui() -> Iterator[str]:
         # In a session of its own, so that Ctrl-C reaches it once, from here, after the web UI was used.
         process = subprocess.Popen([str(BIN / "airflow"), "standalone"], stdout=log, stderr=log, start_new_session=True)
     try:
-        wait_until_healthy(url, process, seconds=120)
+        wait_until_healthy(url, process, seconds=300)
         yield url
     finally:
         os.killpg(process.pid, signal.SIGTERM)
@@ -323,11 +323,11 @@ def wait_until_healthy(url: str, process: subprocess.Popen[bytes], seconds: floa
 def trigger(url: str, dag_id: str) -> str:
     """Run a Dag as a person would, through the REST API, wait for its end, and return the run ID.
 
-    :raises SystemExit: if the run does not succeed within 120 seconds
+    :raises SystemExit: if the run does not succeed within 300 seconds
     """
     dag = f"{url}{REST.api}/dags/{dag_id}"
-    with httpx.Client(headers=REST.headers(url)) as api:
-        deadline = time.monotonic() + 120
+    with httpx.Client(headers=REST.headers(url), timeout=60) as api:
+        deadline = time.monotonic() + 300
         while api.get(dag).status_code == httpx.codes.NOT_FOUND and time.monotonic() < deadline:
             time.sleep(1)  # Airflow has not read the file yet
         api.patch(dag, json={"is_paused": False}).raise_for_status()

@@ -115,6 +115,7 @@ tests/test_custom_properties.py
 tests/test_custom_references.py
 tests/test_custom_round_trip.py
 tests/test_custom_settings.py
+tests/test_custom_security.py
 tests/test_custom_stores.py
 tests/test_custom_tables.py
 """
@@ -158,6 +159,7 @@ ONLY_WITH: list[tuple[Callable[[Answers], bool], str]] = [
     (needs_a_subclass, "include/xcom_object_storage.py"),
     *[(is_custom, path) for path in CUSTOM.split()],
     (lambda answers: is_custom(answers) and answers["airflow"] == "3", "tests/test_custom_next_airflow.py"),
+    (lambda answers: is_custom(answers) and answers["airflow"] == "3", "tests/sample_dags/task_loop.py"),
     (lambda answers: has_clear(answers) and is_custom(answers), "include/xcom_backend/clear.py"),
     (lambda answers: has_clear(answers) and not is_custom(answers), "include/xcom_clear.py"),
     (has_clear, "tests/sample_dags/mapped_values.py"),

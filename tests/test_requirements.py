@@ -98,7 +98,7 @@ def test_the_tools_of_the_template_check_what_the_tools_of_a_project_check(bake:
         assert ours[tool] == theirs[tool]
 
 
-@pytest.mark.parametrize("lock", ["template", "projects", "projects-airflow2", "projects-next"])
+@pytest.mark.parametrize("lock", ["template", "projects", "projects-airflow2", "projects-next", "cluster"])
 def test_a_lock_pins_everything_that_was_asked_for_and_names_no_server(lock: str) -> None:
     text = (LOCKS / f"{lock}.txt").read_text()
     assert not re.search(r"://|@|--|\.(whl|zip|gz)\b", text)

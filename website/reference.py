@@ -154,7 +154,10 @@ EFFECTS = {
     "codecs": "Import paths, by comma, of [codecs of your own](../how-to/codecs.md), asked first",
     "summary": "`false` keeps type, shape, columns and first characters of a value out of the metadata database",
     "allow_anonymous": "`true` for a store that really is public. Otherwise missing credentials are an error",
-    "retry_deadline": "Seconds for all tries of one request together. Only errors that may pass are tried again",
+    "retry_deadline": (
+        "Seconds for all tries of one request together. Only errors that may pass are tried again. "
+        "`include/xcom_clear.py` reads it too"
+    ),
     "max_decoded_bytes": "The most bytes that an object may become when it is decompressed: 16 GiB",
 }
 # What an empty default means, where it is not "none".

@@ -1,7 +1,7 @@
 """Does in a real browser what a user does: signs in, triggers a Dag, and looks at an XCom and at a log.
 
-The environment's Python starts this, because Playwright is installed there. It reads its orders from standard input
-as JSON, and prints what the pages showed as JSON. Pictures of the pages go into a folder.
+The environment's Python starts this, because Playwright and Pillow are installed there. It reads its orders from
+standard input as JSON, and prints what the pages showed as JSON. Pictures of the pages go into a folder.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 
 DAG, TASK = "custom_xcom_backend_test", "push_objects"
@@ -65,7 +66,7 @@ def visit(page: Page, orders: dict[str, str], pictures: Path) -> dict[str, Any]:
     page.get_by_role("link", name="XCom", exact=True).click()
     page.get_by_text("big_obj").first.wait_for()
     page.get_by_role("button", name="Expand all extra JSON").click()
-    picture(page, pictures / "cluster-xcom.png", height=1160)
+    picture(page, pictures / "cluster-xcom.png", height=840)
     table = page.get_by_role("table").first.inner_text()
     return {"run": unquote(run), "log": pushed, "xcoms": table}
 
@@ -76,6 +77,9 @@ def picture(page: Page, file: Path, height: int) -> None:
     page.wait_for_load_state("networkidle")
     page.wait_for_timeout(1000)
     page.screenshot(path=file)
+    with Image.open(file) as image:
+        few_colours = image.convert("RGB").quantize(64)  # a third of the bytes
+    few_colours.save(file, optimize=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Measures how the custom class grows: with the size of a value, and with the number of objects under one run.
 
 The project's own Python starts this in the project's folder, beside an S3 server that counts requests. It prints JSON:
-for each size or number the median seconds of each action, and the requests that the server saw.
+for each size or number the median seconds of each action, by the clock and of this process's CPU time, and the requests
+that the server saw.
 """
 
 from __future__ import annotations
@@ -53,11 +54,11 @@ class Counts:
 
     def during(self, action: Callable[[], Any]) -> tuple[Any, dict[str, Any]]:
         """Return what the action returns, and its seconds and requests."""
-        before, started = self.now(), time.perf_counter()
+        before, started, burned = self.now(), time.perf_counter(), time.process_time()
         result = action()
-        seconds, after = time.perf_counter() - started, self.now()
+        seconds, cpu, after = time.perf_counter() - started, time.process_time() - burned, self.now()
         requests = {name: after[name] - before[name] for name in after if after[name] != before[name]}
-        return result, {"seconds": seconds, "requests": requests}
+        return result, {"seconds": seconds, "cpu": cpu, "requests": requests}
 
 
 def push(backend: Any, value: Any, index: int) -> Any:
@@ -75,7 +76,7 @@ def of_size(backend: Any, size: int, counts: Counts) -> dict[str, Any]:
     """Return what it takes to push, pull and purge a value of this many bytes."""
     rounds: list[dict[str, Any]] = []
     for _ in range(1 if size >= 10**9 else ROUNDS):
-        value = os.urandom(min(size, 2**20)) * max(1, size // 2**20)
+        value = os.urandom(min(size, 10**6)) * max(1, size // 10**6)
         row, pushed = counts.during(partial(push, backend, value, 0))
         pulled, got = counts.during(partial(backend.deserialize_value, SimpleNamespace(value=row)))
         if pulled != value:
@@ -114,11 +115,12 @@ def of_number(backend: Any, number: int, counts: Counts) -> dict[str, Any]:
 
 
 def middle(rounds: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return one round, with the median seconds of all."""
+    """Return one round, with the medians of all."""
     result = rounds[-1]
     for name, measured in result.items():
         if isinstance(measured, dict):
-            measured["seconds"] = statistics.median(one[name]["seconds"] for one in rounds)
+            for unit in ("seconds", "cpu"):
+                measured[unit] = statistics.median(one[name][unit] for one in rounds)
     return result
 
 

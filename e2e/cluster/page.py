@@ -1,4 +1,4 @@
-"""Writes docs/cluster.md from what `make cluster` recorded in results.json."""
+"""Writes docs/reference/cluster.md from what `make cluster` recorded in results.json."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from typing import Any
 from e2e.cluster.cluster import CUSTOM, DATABASE, PROVIDER
 
 HERE = Path(__file__).parent
-PAGE = HERE.parent.parent / "docs" / "cluster.md"
+PAGE = HERE.parent.parent / "docs" / "reference" / "cluster.md"
 NAMES = {CUSTOM: "the custom class", PROVIDER: "the provider's backend", DATABASE: "Airflow's own: the database"}
+ACTIONS = ("list", "cleanup, dry run", "cleanup", "purge at once", "purge one by one")
 MB = 10**6
 
 TEXT = """\
 # On a cluster
 
 `make e2e ONLY=cluster` runs the emitted project on a whole Airflow. This page says what runs, and what came out.
-`make cluster` runs the same and writes this page: all numbers and pictures are from that run ({machine}).
+`make cluster` runs the same and writes this page: numbers and pictures are of such runs ({machine}).
 
 ## What runs
 
@@ -32,11 +33,11 @@ browser.
 A headless Chromium signs in, triggers `custom_xcom_backend_test`, and opens `push_objects`. The log has the line of the
 push:
 
-![The log of push_objects in the web UI, with the line XCom push of big_obj](images/cluster-log.png)
+![The log of push_objects in the web UI, with the line XCom push of big_obj](../images/cluster-log.png)
 
 **Storage**, then **XCom**, shows what the database holds: the small value itself, and the reference to the big one.
 
-![The XCom tab: big_obj is a reference with path, size and SHA-256, small_obj is a value](images/cluster-xcom.png)
+![The XCom tab: big_obj is a reference with path, size and SHA-256, small_obj is a value](../images/cluster-xcom.png)
 
 ## Nothing lost, nothing mixed
 
@@ -54,18 +55,19 @@ With {few_frames} frames in place of {frames} the reducer needed {few_reducer}: 
 
 ## Beside the other backends
 
-The same Dag with {side_count} values of 200 KB, on the same cluster, one backend after the other. The times hold for
-that run on that machine. Most of each is Airflow's own: a mapped task costs more than a second of CPU time.
+The same Dag with {side_count} values of 200 KB, on the same cluster, one backend after the other: {side_count} and not
+200 of them, because Airflow itself needs more than a second of CPU time for each mapped task, whatever the backend.
+CPU time is that of both workers and of the API server. The time by the clock depends on what else the machine did.
 
 {side}
 
 ## Growth
 
 One process, the custom class, and an S3 server on loopback that counts requests
-([benchmarks/fast_s3.py](../benchmarks/fast_s3.py)). Medians of three; the value of 1 GB and
-the numbers from 3,000 on once.
+(`benchmarks/fast_s3.py`). Medians of three; the value of 1 GB and the numbers from 3,000 on once. Times are CPU time of
+this process; by the clock, which counts the server and all that the machine does besides, they stand in brackets.
 
-![Seconds by bytes and by objects, both axes logarithmic: all lines end as steep as the linear one](images/growth.svg)
+![CPU time by bytes and by objects, both axes logarithmic: all end as steep as the linear one](../images/growth.svg)
 
 {sizes}
 
@@ -142,12 +144,13 @@ def load_row(name: str, found: dict[str, Any]) -> tuple[str, ...]:
 
 def side_by_side(found: dict[str, dict[str, Any]]) -> str:
     """Return the table of the backends."""
-    headings = ("Backend", "Time", "Bytes of a row", "Table", "Reducer", "Worker")
-    base = found[CUSTOM]["seconds"]
+    headings = ("Backend", "CPU, workers", "CPU, API server", "Clock", "Bytes of a row", "Table", "Reducer", "Worker")
+    base = found[CUSTOM]
     rows = [
         (
             name,
-            f"{found[backend]['seconds'] / base:.2f} x ({found[backend]['seconds']:.0f} s)",
+            *(ratio(found[backend]["cpu"][part], base["cpu"][part]) for part in ("workers", "api-server")),
+            ratio(found[backend]["seconds"], base["seconds"]),
             f"{found[backend]['row_bytes_min']:,} to {found[backend]['row_bytes_max']:,}",
             megabytes(found[backend]["table_growth"]),
             megabytes(found[backend]["reducer_added"]),
@@ -158,17 +161,21 @@ def side_by_side(found: dict[str, dict[str, Any]]) -> str:
     return table(headings, rows)
 
 
+def ratio(seconds: float, base: float) -> str:
+    """Return a time as a multiple of another one, and in seconds."""
+    return f"{seconds / base:.2f} x ({seconds:.0f} s)"
+
+
 def growth(found: dict[str, Any]) -> dict[str, str]:
     """Return the tables of growth, and a sentence on the last step of each."""
     sizes, numbers = found["sizes"], found["numbers"]
-    actions = [name for name in numbers[0] if name != "objects"]
     return {
         "sizes": table(
             ("Bytes", "Push", "Pull", "Requests of a push", "of a pull", "of a purge"),
             [
                 (
                     f"{row['bytes']:,}",
-                    *(milliseconds(row[name]) for name in ("push", "pull")),
+                    *(times(row[name]) for name in ("push", "pull")),
                     *(requests(row[name]) for name in ("push", "pull", "purge")),
                 )
                 for row in sizes
@@ -178,22 +185,19 @@ def growth(found: dict[str, Any]) -> dict[str, str]:
         + " and ".join(f"{slope(sizes, name, 'bytes', MB):.2f} ms a MB to {name}" for name in ("push", "pull"))
         + ".",
         "numbers": table(
-            ("Objects", *actions),
-            [
-                (f"{row['objects']:,}", *(f"{milliseconds(row[a])}, {requests(row[a])}" for a in actions))
-                for row in numbers
-            ],
+            ("Objects", *ACTIONS),
+            [(f"{row['objects']:,}", *(f"{times(row[a])}, {requests(row[a])}" for a in ACTIONS)) for row in numbers],
         ),
         "slope_number": "The last step costs, for each object: "
-        + ", ".join(f"{name} {slope(numbers, name, 'objects', 1):.2f} ms" for name in actions)
+        + ", ".join(f"{name} {slope(numbers, name, 'objects', 1):.2f} ms" for name in ACTIONS)
         + ".",
     }
 
 
 def slope(rows: Sequence[dict[str, Any]], name: str, unit: str, scale: float) -> float:
-    """Return the milliseconds that each further unit cost between the last two rows."""
+    """Return the milliseconds of CPU time that each further unit cost between the last two rows."""
     first, last = rows[-2:]
-    return float((last[name]["seconds"] - first[name]["seconds"]) * 1000 / (last[unit] - first[unit]) * scale)
+    return float((last[name]["cpu"] - first[name]["cpu"]) * 1000 / (last[unit] - first[unit]) * scale)
 
 
 def requests(measured: dict[str, Any]) -> str:
@@ -206,9 +210,13 @@ def requests(measured: dict[str, Any]) -> str:
     return " + ".join([f"{listings} LIST"] * bool(listings) + words)
 
 
-def milliseconds(measured: dict[str, Any]) -> str:
-    """Return the time in a unit that fits."""
-    seconds = measured["seconds"]
+def times(measured: dict[str, Any]) -> str:
+    """Return the CPU time, and in brackets that by the clock."""
+    return f"{duration(measured['cpu'])} ({duration(measured['seconds'])})"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in a unit that fits."""
     return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1000:.1f} ms"
 
 

@@ -31,13 +31,13 @@ def panel(axes: Any, rows: list[dict[str, Any]], unit: str, label: str, title: s
     """Draw one line for each action, and a thin one that grows as its last point does: linear."""
     x = [row[unit] for row in rows]
     for name in (name for name in rows[0] if name != unit and (unit == "objects" or name != "purge")):
-        seconds = [row[name]["seconds"] for row in rows]
+        seconds = [row[name]["cpu"] for row in rows]
         dashed = "--" if name in ("purge at once", "cleanup, dry run") else "-"
         colour = COLOURS[name.replace(",", "").split()[0]]
         axes.plot(x, seconds, dashed, marker="o", markersize=4, color=colour, label=name)
-    slowest = max(row[name]["seconds"] for row in rows[-1:] for name in row if name != unit)
+    slowest = max(row[name]["cpu"] for row in rows[-1:] for name in row if name != unit)
     axes.plot(x, [slowest * value / x[-1] for value in x], ":", color="#888888", linewidth=1, label="linear")
-    axes.set(xscale="log", yscale="log", xlabel=label, ylabel="Seconds", title=title)
+    axes.set(xscale="log", yscale="log", xlabel=label, ylabel="Seconds of CPU time", title=title)
     axes.grid(visible=True, which="major", color="#dddddd")
     axes.legend(frameon=False, fontsize="small")
 

@@ -88,6 +88,15 @@ class Process:
                     most = max(most, int(peak[1]) * 1024)
         return most
 
+    def cpu_seconds(self) -> float:
+        """Return the CPU time that all processes of its session burned, with those that have ended."""
+        ticks = 0
+        for pid in self.members():
+            with suppress(OSError):
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                ticks += sum(map(int, fields[11:15]))  # user and system, its own and of its ended children
+        return ticks / os.sysconf("SC_CLK_TCK")
+
     def wait_for(self, ready: Callable[[], bool], seconds: float) -> None:
         """Wait until something is true of it.
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from e2e.cluster.cluster import BACKEND, CUSTOM, DATABASE, PROVIDER, USER, Cluster, Run
-from e2e.cluster.conftest import RECORDING, Record
-from requirements.debian import program
+from e2e.cluster.conftest import RECORDING, Record, machine
+from requirements.debian import find, program
 from requirements.environment import ROOT
 
 BROWSER = Path(__file__).parent / "browser.py"
@@ -23,6 +23,7 @@ COMPONENTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 FRAME_BYTES = 20_000_000  # of one value of load_frames in memory
 # What the custom class needs of memory at most, as a multiple of the largest value, over a run with few values.
 SPARE = 2
+SIDE_BY_SIDE = 30  # tasks on each of the three backends
 
 
 @pytest.mark.slice
@@ -63,7 +64,7 @@ def test_web_ui(s3: Cluster, tmp_path: Path) -> None:
         "url": s3.url,
         "user": USER,
         "password": s3.password,
-        "browser": str(program("chromium", "chromium")),
+        "browser": str(find("google-chrome") or program("chromium", "chromium")),
         "pictures": str(pictures),
     }
     done = subprocess.run(
@@ -118,15 +119,17 @@ def test_backends_side_by_side(s3: Cluster, record: Record) -> None:
     for backend in (CUSTOM, PROVIDER, DATABASE):
         s3.restart_workers({BACKEND: backend})
         s3.run("custom_xcom_backend_test")  # the first run of a worker is slower
-        before = table_bytes(s3)
+        before, burned = table_bytes(s3), cpu_seconds(s3)
         with peak_memory(s3) as memory:
-            run = s3.run("load_texts", {"count": 60}, seconds=1800)
-        results[backend] = fan_out_result(s3, run, memory) | {"table_growth": table_bytes(s3) - before}
+            run = s3.run("load_texts", {"count": SIDE_BY_SIDE}, seconds=1800)
+        cpu = {name: round(seconds - burned[name], 2) for name, seconds in cpu_seconds(s3).items()}
+        result = fan_out_result(s3, run, memory) | {"table_growth": table_bytes(s3) - before}
+        results[backend] = result | {"cpu": cpu}
         rows = [json.loads(value) for (value,) in values(s3, run, "push")]
         assert {type(row) for row in rows} == ({str} if backend == PROVIDER else {dict})
         assert (results[backend]["row_bytes_min"] > 200_000) == (backend == DATABASE)
     record("side_by_side", results)
-    s3.restart_workers({BACKEND: CUSTOM})
+    record("machine", machine())
 
 
 def assert_custom_rows(cluster: Cluster, run: Run) -> dict[str, Any]:
@@ -177,6 +180,12 @@ def table_bytes(cluster: Cluster) -> int:
     cluster.database.query("VACUUM xcom")
     ((size,),) = cluster.database.query("SELECT pg_total_relation_size('xcom')")
     return int(size)
+
+
+def cpu_seconds(cluster: Cluster) -> dict[str, float]:
+    """Return the CPU time that the workers and the API server burned so far."""
+    workers = sum(cluster.processes[place.name].cpu_seconds() for place in cluster.network.workers)
+    return {"workers": workers, "api-server": cluster.processes["api-server"].cpu_seconds()}
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typing import Any
 import emulators
 import pytest
 from conftest import BACKEND, PROJECT, PROVIDER, THRESHOLD
+from include.xcom_doctor import registry
 
 CONN = "AIRFLOW_CONN_MY_AWS_CONN"
 
@@ -28,6 +29,14 @@ def doctor(patient: Any, *options: str, env: dict[str, str] | None = None) -> su
 def found(run: subprocess.CompletedProcess[str]) -> dict[str, dict[str, Any]]:
     results = json.loads(run.stdout)["results"]
     return {one["check"]: one for one in results if one["state"] == "finding"}
+
+
+def test_checks_may_be_registered_before_what_they_wait_for(on_folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All in reverse: a check that is asked before what it needs would wait for it forever."""
+    backwards = dict(reversed(registry.load_checks().items()))
+    monkeypatch.setattr(registry, "load_checks", lambda: backwards)
+    results = registry.with_deadline(lambda: on_folder.examine(offline=True), 60)
+    assert [one.check for one in results] == list(backwards)
 
 
 def test_healthy(on_s3: Any) -> None:

@@ -175,12 +175,31 @@ def examine(
     for one in chosen:
         if one.network and not offline:
             Thread(target=_settle, args=(one, situation, futures, progress), daemon=True).start()
-    for one in chosen:
+    for one in _in_order_of_need(chosen):
         if offline and one.network:
             futures[one.id].set_result(_result(one, bar("not asked: --offline"), situation))
         elif not one.network:
             _settle(one, situation, futures, progress)
     return [futures[one.id].result() for one in chosen]
+
+
+def _in_order_of_need(chosen: list[Check]) -> list[Check]:
+    """The order of the registry, but each check behind all that it waits for.
+
+    The thread that runs the checks without network would wait forever for one that it has yet to run.
+    """
+    by_name = {one.id: one for one in chosen}
+    ordered: dict[str, Check] = {}
+
+    def add(one: Check) -> None:
+        for name in (*one.after, *_before(one)):
+            if name in by_name and name not in ordered:
+                add(by_name[name])
+        ordered[one.id] = one
+
+    for one in chosen:
+        add(one)
+    return list(ordered.values())
 
 
 def exit_code(results: Iterable[Result]) -> int:
@@ -213,7 +232,18 @@ def _settle(
     futures: dict[str, Future[Result]],
     progress: Callable[[Result], None] | None,
 ) -> None:
-    """Wait for what `one` depends on, run it, and put its result where the others wait for it."""
+    """Run a check and put its result where others wait for it: also of one that broke, or they would wait for ever."""
+    try:
+        result = _outcome(one, situation, futures)
+    except Exception as error:
+        result = Result(one.id, one.title, "error", f"the check itself broke: {type(error).__name__}")
+    futures[one.id].set_result(result)
+    if progress:
+        progress(result)
+
+
+def _outcome(one: Check, situation: Situation, futures: dict[str, Future[Result]]) -> Result:
+    """Wait for what `one` depends on, and run it, unless that already says enough."""
     for name in one.after:
         if name in futures:
             futures[name].result()
@@ -222,14 +252,10 @@ def _settle(
     unasked = [name for name in one.needs if futures[name].result().bars]
     unasked += [name for name in one.unless if futures[name].result().seen.startswith(_FIRST_MEND)]
     if sick:
-        result = _result(one, bar(f"{_FIRST_MEND} {', '.join(dict.fromkeys(sick))}"), situation)
-    elif unasked:
-        result = _result(one, bar(futures[unasked[0]].result().seen), situation)
-    else:
-        result = _run(one, situation)
-    futures[one.id].set_result(result)
-    if progress:
-        progress(result)
+        return _result(one, bar(f"{_FIRST_MEND} {', '.join(dict.fromkeys(sick))}"), situation)
+    if unasked:
+        return _result(one, bar(futures[unasked[0]].result().seen), situation)
+    return _run(one, situation)
 
 
 def _run(one: Check, situation: Situation) -> Result:

@@ -1,0 +1,91 @@
+"""Plays all chosen cases at once, as early as the first test asks for one: most of a case is waiting."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+sys.path[:0] = [path for path in (str(ROOT), str(ROOT / "tests")) if path not in sys.path]
+
+from baking import bake  # noqa: E402
+
+from e2e.fire.cases import CASES, Outcome, Outcomes, play, restart_airflow  # noqa: E402
+from e2e.fire.page import backends_of, write  # noqa: E402
+from e2e.fire.site import BACKENDS, OVER, Site  # noqa: E402
+from requirements.debian import program  # noqa: E402
+from requirements.environment import project_environment  # noqa: E402
+
+AT_ONCE = 8
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Airflow, a store and two workers, running."""
+    folder = tmp_path_factory.mktemp("fire")
+    project = bake(folder, folder / "bake", {"cloud": "aws", "xcom_backend": "custom"}, accept_hooks=False)
+    requirements = [
+        project / "requirements-dev.txt",
+        ROOT / "tests" / "upgrade" / "requirements.txt",
+        Path(__file__).parent / "requirements.txt",
+    ]
+    python = project_environment("fire", requirements)
+    for name, package in (("initdb", "postgresql"), ("faketime", "faketime")):
+        program(name, package)
+    running = Site(folder / "site", project, python, python.parent / "rclone")
+    try:
+        running.start()
+        yield running
+    finally:
+        running.close()
+
+
+@pytest.fixture(scope="session")
+def outcomes(site: Site, request: pytest.FixtureRequest) -> Iterator[Outcomes]:
+    """Return what tells the outcome of a case with a backend; FIRE_RECORD=1 writes the page anew at the end."""
+    wanted = {
+        (str(item.callspec.params["name"]), str(item.callspec.params["backend"]))
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec") and "backend" in item.callspec.params
+    }
+    order = list(CASES)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        playing: dict[tuple[str, str], Future[Outcome]] = {
+            (name, backend): pool.submit(play, site, CASES[name], backend)
+            # The longest first.
+            for name, backend in sorted(wanted, key=lambda pair: (-CASES[pair[0]].bound, order.index(pair[0])))
+            if name != "airflow_killed"
+        }
+        last: dict[str, Outcome] = {}
+
+        def outcome(name: str, backend: str) -> Outcome:
+            if name != "airflow_killed":
+                return playing[name, backend].result()
+            if not last:  # after all others: it hurts every run
+                for future in playing.values():
+                    future.exception()
+                last.update(restart_airflow(site, list(BACKENDS)))
+            return last[backend]
+
+        try:
+            yield outcome
+        finally:
+            if not all(future.done() for future in playing.values()):
+                OVER.set()
+            for future in playing.values():
+                future.cancel()
+    if os.environ.get("FIRE_RECORD"):
+        told = {pair: future.result() for pair, future in playing.items() if not future.exception()}
+        told |= {("airflow_killed", backend): killed for backend, killed in last.items()}
+        write(
+            {
+                name: {backend: told[name, backend] for backend in backends_of(case)}
+                for name, case in CASES.items()
+                if all((name, backend) in told for backend in backends_of(case))
+            }
+        )

@@ -1,0 +1,375 @@
+"""The tutorial, followed block by block as a reader would, with an emulator where the reader has an account.
+
+A reader's fingers are replaced in a few places, and only there: `REPLACED` is what the network would give, and the
+placeholders of the connection become those of the emulator.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from baking import ROOT, Bake, command, run
+from blocks import Block, blocks_of
+from conftest import Install
+from dotenv import dotenv_values
+from filelock import FileLock
+from test_projects import environment_of_a_project
+
+TUTORIAL = ROOT / "docs" / "tutorial"
+FIRST = [TUTORIAL / "index.md", TUTORIAL / "0-local.md"]
+PAGES = [*FIRST, *sorted(TUTORIAL.glob("[1-9]-*.md"))]
+LOCAL = "Local folder"
+CLOUDS = {"aws": "AWS", "gcp": "Google Cloud", "azure": "Azure", "local": LOCAL}
+# Of the tabs that are no cloud, those that a test can follow.
+WAYS = {"Python alone", "Commands"}
+REPLACED = {
+    "uvx cookiecutter gh:org/xcom-template": f"{command('cookiecutter')} {shlex.quote(str(ROOT))}",
+    "python3 -m venv .venv": 'ln -s "$ENVIRONMENT" .venv',
+    ".venv/bin/pip install -r requirements-dev.txt": "true",
+}
+SECONDS = 300
+# What is another one each time: a date of a run ID, the random name of an object, and what the page leaves out.
+CHANGES = {
+    r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00": r"[\dT:.+-]+",
+    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}": "[0-9a-f-]{36}",
+    "…": ".*",
+}
+every_cloud = pytest.mark.parametrize("cloud", CLOUDS)
+every_block = pytest.mark.parametrize("block", [block for page in PAGES for block in blocks_of(page)], ids=str)
+
+
+def path_of(cloud: str) -> list[Block]:
+    """Return the blocks that a reader with this cloud, and no Astro CLI, comes to, in their order."""
+    pages = FIRST if cloud == "local" else PAGES[len(FIRST) :]
+    chosen = WAYS | {CLOUDS[cloud]}
+    return [block for page in pages for block in blocks_of(page) if set(block.tabs) <= chosen]
+
+
+@every_block
+def test_a_block_is_run_or_parsed_or_says_why_not(block: Block) -> None:
+    followed = {str(one) for cloud in CLOUDS for one in path_of(cloud)}
+    if block.not_run:
+        assert re.search(r": \w.{10,}", block.title), (
+            f"{block}: give the reason to readers, as `Not run by our tests: …`"
+        )
+    elif block.language == "python":
+        ast.parse(block.text)
+    elif block.language == "json":
+        json.loads(block.text)
+    elif block.language == "yaml":
+        assert yaml.safe_load(block.text)
+    else:
+        assert block.language in ("bash", "ini", "text"), f"{block}: no test knows this language"
+        assert str(block) in followed, f"{block}: no test comes to it, so say in its title why it is not run"
+
+
+def test_each_replacement_is_needed() -> None:
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    assert [words for words in REPLACED if words not in text] == []
+
+
+@every_cloud
+def test_a_reader_gets_through(cloud: str, bake: Bake, install: Install, tmp_path: Path) -> None:
+    programs = install(cloud, bake(cloud=cloud) / "requirements-dev.txt")
+    with Reader(cloud, programs, tmp_path).at_work() as reader:
+        for block in path_of(cloud):
+            reader.follow(block)
+    assert reader.followed >= 10
+
+
+@dataclass
+class Reader:
+    """Somebody who follows the tutorial in a terminal of their own."""
+
+    cloud: str
+    programs: Path
+    home: Path
+    followed: int = 0
+    output: str = ""
+    emulator: str | None = None
+
+    @contextmanager
+    def at_work(self) -> Iterator[Reader]:
+        """Give the reader a terminal, and end everything afterwards."""
+        (self.home / "bin").mkdir()
+        with ExitStack() as self.stack:
+            self.environment = self.make_environment()
+            self.terminal = self.open_terminal()
+            yield self
+
+    def make_environment(self) -> dict[str, str]:
+        """Return an environment in which Airflow listens on loopback only, on ports that nobody else has."""
+        variables = environment_of_a_project(self.programs, self.home)
+        variables["PATH"] = os.pathsep.join([str(self.home / "bin"), *variables["PATH"].split(os.pathsep)[1:]])
+        ports = [free_port() for _ in range(3)]
+        self.url = f"http://127.0.0.1:{ports[0]}"
+        return {
+            **variables,
+            "ENVIRONMENT": str(self.programs.parent),
+            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__PORT": str(ports[0]),
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(ports[1]),
+            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(ports[2]),
+            "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",  # the emulator needs it, Google does not
+            "COLUMNS": "160",
+        }
+
+    def open_terminal(self) -> Terminal:
+        """Open one more terminal, in the folder that the reader is in."""
+        folder = self.project if hasattr(self, "terminal") else self.home
+        return self.stack.enter_context(Terminal(folder, self.environment).open())
+
+    @property
+    def project(self) -> Path:
+        """The folder that the reader is in."""
+        return self.terminal.folder()
+
+    def follow(self, block: Block) -> None:
+        """Do what a block says, or compare with what it shows."""
+        if block.not_run or block.language == "python":
+            return
+        self.followed += 1
+        if block.title == "requirements.txt":
+            missing = set(block.text.splitlines()) - set(
+                (self.project / block.title).read_text(encoding="utf-8").splitlines()
+            )
+            assert not missing, f"{block}: requirements.txt has no {missing}"
+        elif block.title == ".env":
+            self.edit_env(block)
+        elif block.language == "text":
+            self.compare(block)
+        else:
+            self.type(block)
+
+    def type(self, block: Block) -> None:
+        """Type a block of commands. What keeps a terminal busy gets one of its own."""
+        self.typed = text = block.text
+        for words, instead in REPLACED.items():
+            text = text.replace(words, instead)
+        if re.search("^aws ", text, re.MULTILINE) and self.emulator is None:
+            self.start_emulator(bucket="another-bucket")
+        if "airflow standalone" in text:
+            self.busy = self.open_terminal()
+            self.output = self.busy.keep_running(text, "standalone | Airflow is ready", block)
+            self.wait_for_dag()
+            return
+        self.output = self.terminal.run(text, block)
+        if "dags trigger" in text or "tasks clear" in text:
+            self.wait_for_run(block)
+
+    def compare(self, block: Block) -> None:
+        """Compare a block of output with what the last commands printed: each line, in this order."""
+        lines = iter(" ".join(line.split()) for line in self.output.splitlines())
+        for wanted in filter(None, (" ".join(line.split()) for line in block.text.splitlines())):
+            assert any(re.search(pattern_of(wanted), line) for line in lines), (
+                f"{block}: no {wanted!r} in\n{self.output}"
+            )
+        if self.typed.startswith(("aws s3 ls", "find")):
+            assert not list(lines), f"{block}: more than that is there\n{self.output}"
+
+    def edit_env(self, block: Block) -> None:
+        """Find the lines of the block in `.env`. Where they have placeholders, fill in the emulator's connection."""
+        file = self.project / ".env"
+        shown, there = dotenv_values(stream=StringIO(block.text)), dotenv_values(file)
+        assert {name: value_of(there.get(name)) for name in shown} == {
+            name: value_of(value) for name, value in shown.items()
+        }, f"{block}: .env has {there}"
+        if any("PASTE-" in (value or "") for value in shown.values()):
+            ((name, _),) = shown.items()
+            value = there[name]
+            if self.emulator is None:
+                url = there["AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH"] or ""
+                self.start_emulator(bucket=url.split("@")[1].split("/")[0])
+            wanted = json.loads(self.emulator or "")
+            pasted = json.loads(value or "")
+            if self.cloud == "aws":  # what step 1 printed
+                pasted["login"], pasted["password"] = self.access_key
+                pasted["extra"] = {**wanted["extra"], "region_name": "eu-central-1"}
+            else:
+                assert pasted.keys() == wanted.keys()
+                pasted["extra"] = wanted["extra"]
+            text = file.read_text(encoding="utf-8")
+            file.write_text(text.replace(f"{name}={value}", f"{name}={json.dumps(pasted)}"), encoding="utf-8")
+
+    @property
+    def access_key(self) -> tuple[str, str]:
+        """The ID and the secret of the access key that was made in the terminal."""
+        told = self.terminal.told
+        found = [re.search(rf'"{name}": "([^"]+)"', told) for name in ("AccessKeyId", "SecretAccessKey")]
+        assert all(found)
+        return found[0][1], found[1][1]  # type: ignore[index]
+
+    def start_emulator(self, bucket: str) -> None:
+        """Start the emulator of this cloud, and an `aws` command that talks to it."""
+        path = (dotenv_values(self.project / ".env"))["AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH"] or ""
+        probe = ROOT / "tests" / "probes" / "hold_store.py"
+        arguments = [str(one) for one in (self.programs / "python", probe, self.project, path, bucket)]
+        process = subprocess.Popen(
+            arguments,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**self.environment, "PATH": f"{self.programs}{os.pathsep}{self.environment['PATH']}"},
+            encoding="utf-8",
+        )
+        self.stack.callback(process.wait)
+        self.stack.callback(process.stdin.close)  # type: ignore[union-attr]
+        self.emulator = process.stdout.readline()  # type: ignore[union-attr]
+        if self.cloud == "aws":
+            endpoint = json.loads(self.emulator)["extra"]["endpoint_url"]
+            wrapper = self.home / "bin" / "aws"
+            keys = "AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_DEFAULT_REGION=eu-central-1 AWS_PAGER="
+            real = aws_command(self.home)
+            wrapper.write_text(f'#!/bin/sh\nAWS_ENDPOINT_URL={endpoint} {keys} exec {shlex.quote(str(real))} "$@"\n')
+            wrapper.chmod(0o755)
+
+    def wait_for_dag(self) -> None:
+        """Wait until Airflow has read the Dag, as a reader waits for it in the UI."""
+        self.wait("SELECT 1 FROM dag WHERE dag_id = 'custom_xcom_backend_test'", 1, "the Dag is not there")
+
+    def wait_for_run(self, block: Block) -> None:
+        """Wait until the run succeeded, as a reader waits for green."""
+        self.wait("SELECT state FROM dag_run", "success", f"{block}: no green run")
+
+    def wait(self, query: str, wanted: Any, otherwise: str) -> None:
+        """Wait until a query of the metadata database gives this."""
+        file = self.project / ".astro" / "standalone" / "airflow.db"
+        deadline = time.monotonic() + SECONDS
+        row: Any = None
+        while time.monotonic() < deadline:
+            with suppress(sqlite3.OperationalError), sqlite3.connect(f"file:{file}?mode=ro", uri=True) as database:
+                row = database.execute(query).fetchone()
+            if row == (wanted,):
+                return
+            assert row != ("failed",), f"{otherwise}\n{self.busy.told[-5000:]}"
+            time.sleep(1)
+        raise AssertionError(f"{otherwise}: {row}\n{self.busy.told[-5000:]}")
+
+
+class Terminal:
+    """A bash that stays open, so that folders, variables and virtual environments stay too."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        """Prepare a terminal in this folder."""
+        self.start, self.environment, self.told = folder, environment, ""
+
+    @contextmanager
+    def open(self) -> Iterator[Terminal]:
+        """Start bash, and end it with all that it started."""
+        self.bash = subprocess.Popen(
+            ["bash", "--noprofile", "--norc"],
+            cwd=self.start,
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            start_new_session=True,
+        )
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+        try:
+            self.run("set -eo pipefail")
+            yield self
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(self.bash.pid, signal.SIGTERM)
+            try:
+                self.bash.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.bash.pid, signal.SIGKILL)
+            self.reader.join(timeout=30)
+            with suppress(ProcessLookupError):  # Airflow's own children outlive a parent that was told to end
+                os.killpg(self.bash.pid, signal.SIGKILL)
+
+    def read(self) -> None:
+        """Keep what is printed."""
+        assert self.bash.stdout is not None
+        for line in self.bash.stdout:
+            self.told += line
+
+    def send(self, text: str) -> int:
+        """Type a text, and return where its output will begin."""
+        assert self.bash.stdin is not None
+        begin = len(self.told)
+        self.bash.stdin.write(f"{text}\n")
+        self.bash.stdin.flush()
+        return begin
+
+    def run(self, text: str, block: Block | None = None) -> str:
+        """Run commands to their end and return what they printed. Any that fails ends the test."""
+        end = f"end of {time.monotonic_ns()}"
+        begin = self.send(f"{{\n{text}\n}} < /dev/null\necho '{end}'")
+        self.wait_for(end, begin, block)
+        return self.told[begin:].partition(end)[0]
+
+    def keep_running(self, text: str, sign: str, block: Block) -> str:
+        """Start what does not end, and return what it printed until the sign of its being ready."""
+        begin = self.send(f"{{\n{text}\n}} < /dev/null")
+        self.wait_for(sign, begin, block)
+        return self.told[begin:]
+
+    def wait_for(self, words: str, begin: int, block: Block | None) -> None:
+        """Wait until these words were printed."""
+        deadline = time.monotonic() + SECONDS
+        while words not in self.told[begin:]:
+            ended = self.bash.poll() is not None and not self.reader.is_alive()
+            assert not ended, f"{block} failed:\n{self.told[begin:]}"
+            assert time.monotonic() < deadline, f"{block} takes more than {SECONDS} s:\n{self.told[begin:][-5000:]}"
+            time.sleep(0.1)
+
+    def folder(self) -> Path:
+        """Return the folder that bash is in."""
+        return Path(os.readlink(f"/proc/{self.bash.pid}/cwd"))
+
+
+def pattern_of(line: str) -> str:
+    """Return a pattern of the lines that differ from this one in nothing but what is another one each time."""
+    parts = re.split(f"({'|'.join(CHANGES)})", line)
+    found = (next((new for old, new in CHANGES.items() if re.fullmatch(old, part)), re.escape(part)) for part in parts)
+    return "".join(found)
+
+
+def value_of(text: str | None) -> Any:
+    """Return what a line of `.env` means: of JSON its data, in which the order of keys says nothing."""
+    return json.loads(text) if text and text.startswith("{") else text
+
+
+def free_port() -> int:
+    """Return a port of loopback that nothing listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def aws_command(home: Path) -> Path:
+    """Return the path of the `aws` of PyPI, in an environment of its own, made once."""
+    environment = ROOT / ".venv-tutorial"
+    aws, lock = environment / "bin" / "aws", ROOT / "requirements" / "tutorial.txt"
+    with FileLock(home.parent.parent / "tutorial.lock"):
+        if not aws.exists():
+            run(command("uv"), "venv", "--quiet", "--python", sys.executable, environment, check=True)
+            install = [command("uv"), "pip", "install", "--quiet", "--python", environment / "bin" / "python"]
+            run(*install, "--requirement", lock, check=True)
+    return aws
