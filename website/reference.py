@@ -155,8 +155,8 @@ EFFECTS = {
     "summary": "`false` keeps type, shape, columns and first characters of a value out of the metadata database",
     "allow_anonymous": "`true` for a store that really is public. Otherwise missing credentials are an error",
     "retry_deadline": (
-        "Seconds for all tries of one request together. Only errors that may pass are tried again. "
-        "`include/xcom_clear.py` reads it too"
+        "Seconds for all tries of one request together, and one more for each MiB that it moves. Only errors that may "
+        "pass are tried again. `include/xcom_clear.py` reads it too"
     ),
     "max_decoded_bytes": "The most bytes that an object may become when it is decompressed: 16 GiB",
 }
