@@ -55,7 +55,7 @@ readme: .venv/installed ## Write the table of questions in README.md anew
 troubleshooting: .venv/installed ## Write docs/reference/troubleshooting.md anew, from the checks of the doctor
 	@$(BIN)/python website/troubleshooting.py
 
-reference: .venv/installed ## Write the pages of docs/reference/ that are made from the template anew, and the measured table of how-to/choose.md
+reference: .venv/installed ## Write the pages of docs/reference/ that are made from the template anew, and the measured tables of docs/how-to/
 	@$(BIN)/python website/reference.py
 
 lock: .venv/installed ## Make the lock files in requirements/ anew

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from baking import CONFIG as TEMPLATE
-from baking import PROJECT_TEMPLATE, ROOT, Answers, Bake, is_refused, paths_of, product, run
+from baking import INTERACTING, PROJECT_TEMPLATE, ROOT, Answers, Bake, is_refused, paths_of, product, run
 from filelock import FileLock
 
 from requirements.environment import NoPythonError, project_environment
@@ -23,7 +23,11 @@ HOOKS_PAGE = ROOT / "docs" / "reference" / "hooks.md"
 EMPTY = {"xcom_objectstorage_compression": "none"}
 PAGES = {path.name: path for path in reference.pages()}
 # Every file that any answers give is in one of these: it makes no difference which compression it is.
-FEW = [answers for answers in product() if answers["compression"] == "zip" or "mirror" in answers]
+FEW = [
+    answers
+    for answers in product()
+    if answers["compression"] == "zip" or (answers["compression"] == "none" and len(answers) > len(INTERACTING))
+]
 ASK_AIRFLOW = """
 import json
 from airflow.configuration import conf

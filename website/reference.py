@@ -1,4 +1,4 @@
-"""Writes pages of docs/reference/ from what they are about, and the measured table of how-to/choose.md.
+"""Writes pages of docs/reference/ from what they are about, and the measured tables of docs/how-to/.
 
 `make reference` runs it. The tests hold that nothing on these pages is out of date.
 """
@@ -26,7 +26,7 @@ DOCS = ROOT / "docs"
 PROJECT = ROOT / "{{cookiecutter.project_slug}}"
 PACKAGE = PROJECT / "include" / "xcom_backend"
 MADE = "<!-- made by `make reference`: do not edit -->"
-MEASURED = re.compile(r"(<!-- measured: .*? -->\n).*?(<!-- end of measured -->)", re.DOTALL)
+MEASURED = re.compile(r"(<!-- measured, by make reference: (\w+) -->\n).*?(<!-- end of measured -->)", re.DOTALL)
 
 CLOUDS = {"aws": "AWS", "gcp": "Google Cloud", "azure": "Azure", "local": "Local folder"}
 
@@ -40,17 +40,17 @@ def main() -> None:
 def pages() -> dict[Path, str]:
     """Return the text of every page by its path."""
     template = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
-    choose = DOCS / "how-to" / "choose.md"
     benchmarks = (DOCS / "reference" / "benchmarks.md").read_text(encoding="utf-8")
-    return {
+    made = {
         DOCS / "reference" / "questions.md": "".join(questions(template)),
         DOCS / "reference" / "settings.md": "".join(settings_page(read_settings())),
         DOCS / "reference" / "files.md": "".join(files_page(template_files())),
         DOCS / "reference" / "versions.md": "".join(versions(template)),
-        choose: MEASURED.sub(
-            lambda match: match[1] + "".join(measured(benchmarks)) + match[2], choose.read_text(encoding="utf-8")
-        ),
     }
+    for name in ("choose", "dataframes", "fan-out"):
+        page = DOCS / "how-to" / f"{name}.md"
+        made[page] = with_measured(page.read_text(encoding="utf-8"), benchmarks)
+    return made
 
 
 def row(*cells: object) -> str:
@@ -154,7 +154,10 @@ EFFECTS = {
     "codecs": "Import paths, by comma, of [codecs of your own](../how-to/codecs.md), asked first",
     "summary": "`false` keeps type, shape, columns and first characters of a value out of the metadata database",
     "allow_anonymous": "`true` for a store that really is public. Otherwise missing credentials are an error",
-    "retry_deadline": "Seconds for all tries of one request together. Only errors that may pass are tried again",
+    "retry_deadline": (
+        "Seconds for all tries of one request together, and one more for each MiB that it moves. Only errors that may "
+        "pass are tried again. `include/xcom_clear.py` reads it too"
+    ),
     "max_decoded_bytes": "The most bytes that an object may become when it is decompressed: 16 GiB",
 }
 # What an empty default means, where it is not "none".
@@ -450,22 +453,48 @@ them.
     yield row("`astro_sdk=true`", ", ".join(f"`{pin}`" for pin in template["_astro_sdk"]["requirements_no_deps"]))
 
 
-# The measured table.
+# The measured tables.
 
 PAYLOADS = ("150,000 records, 11 MB", "1M x 4 DataFrame", "1 MB nested dict", "64 MB NumPy array", "1 GB of bytes")
 BACKENDS = {"provider": "provider's", "custom": "custom", "custom+zstd": "custom, `zstd`"}
+COUNTED = {"provider": "Provider's class", "custom": "Custom class"}
+COLD = {
+    "the first pull of 100 bytes that live in the database, ms": "cold: first pull of 100 B, ms",
+    "the first push and pull of 1 MB, ms": "cold: first push and pull of 1 MB, ms",
+}
+MANY = {
+    "pushes of 200 KB a second, after 1,800 others": "2,000 x 200 KB, s3: pushes a second, last tenth",
+    "requests of a push of 1 MB": "requests of a push of 1 MB",
+    "requests of a pull of 1 MB": "requests of a pull of 1 MB",
+    "requests of a purge of 1 MB": "requests of a purge of 1 MB",
+}
 
 
-def measured(benchmarks: str) -> Iterator[str]:
-    """Yield the decision table of how-to/choose.md: lines of benchmarks.md, word for word, those on S3."""
-    section = benchmarks.partition("### S3\n")[2].partition("\n### ")[0]
-    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if "|" in line]
+def with_measured(page: str, benchmarks: str) -> str:
+    """Return a page with its measured tables made anew, each between two comments that name it."""
+    tables = {
+        "values": lambda: values_table(benchmarks, PAYLOADS),
+        "frame": lambda: values_table(benchmarks, PAYLOADS[1:2]),
+        "cold": lambda: counts_table(benchmarks, COLD, {"BaseXCom": "Airflow's own class", **COUNTED}),
+        "many": lambda: counts_table(benchmarks, MANY, COUNTED),
+    }
+    return MEASURED.sub(lambda match: match[1] + "".join(tables[match[2]]()) + match[3], page)
+
+
+def lines_of(benchmarks: str, heading: str) -> list[list[str]]:
+    """Return the cells of a table of benchmarks.md, its head first."""
+    section = benchmarks.partition(f"### {heading}\n")[2].partition("\n### ")[0]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if "|" in line]
+
+
+def values_table(benchmarks: str, payloads: Iterable[str]) -> Iterator[str]:
+    """Yield what a push and a pull of these values took on S3, word for word as benchmarks.md has it."""
     yield table("Value", "Class", "Push, ms", "Pull, ms", "Added memory, MB", "Stored, MB")
-    for payload in PAYLOADS:
+    found = {(cells[0], cells[1]): cells for cells in lines_of(benchmarks, "S3")}
+    for payload in payloads:
         for name, words in BACKENDS.items():
-            for cells in lines:
-                if cells[:2] == [payload, name]:
-                    yield measured_row(words, cells)
+            if (payload, name) in found:
+                yield measured_row(words, found[payload, name])
 
 
 def measured_row(words: str, cells: list[str]) -> str:
@@ -474,6 +503,20 @@ def measured_row(words: str, cells: list[str]) -> str:
     if push == "refuses":
         return row(payload, words, "refuses", "", "", "")
     return row(payload, words, push, pull, f"{peak_push} / {peak_pull}", stored)
+
+
+def counts_table(benchmarks: str, wanted: Mapping[str, str], columns: Mapping[str, str]) -> Iterator[str]:
+    """Yield lines of the table of single numbers, such as `1.2e+03`, as people write them."""
+    head, _, *lines = lines_of(benchmarks, "Cold start, small values, many values, requests")
+    found = {cells[0]: dict(zip(head, cells, strict=True)) for cells in lines}
+    yield table("What", *columns.values())
+    for words, name in wanted.items():
+        yield row(words, *(plain(found[name][column]) for column in columns))
+
+
+def plain(number: str) -> str:
+    """Return a number with two digits that count: 1.67e+03 is 1,700, and 0.0421 is 0.042."""
+    return f"{float(f'{float(number):.2g}'):,g}" if number else ""
 
 
 if __name__ == "__main__":
