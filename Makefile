@@ -9,7 +9,7 @@ export RUFF_CACHE_DIR := $(CURDIR)/.ruff_cache
 CLOUD ?= aws
 BIN := .venv/bin
 
-.PHONY: demo test e2e lint lock golden readme troubleshooting versions tested-with upgrade bench bench-compression clean help
+.PHONY: demo test e2e lint lock golden readme troubleshooting least-privilege versions tested-with upgrade bench bench-compression clean help
 
 help: ## Show the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1|/' | column -t -s '|'
@@ -39,6 +39,9 @@ readme: .venv/installed ## Write the table of questions in README.md anew
 
 troubleshooting: .venv/installed ## Write docs/troubleshooting.md anew, from the checks of the doctor
 	@$(BIN)/python docs/troubleshooting.py
+
+least-privilege: .venv/installed ## Take each right away and write docs/least-privilege.md from what fails (3 minutes)
+	@$(BIN)/python docs/least_privilege_page.py
 
 lock: .venv/installed ## Make the lock files in requirements/ anew
 	@$(BIN)/python requirements/lock.py

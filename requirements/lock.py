@@ -1,6 +1,7 @@
 """Pins the environments of the template's tests: run it with `.venv/bin/python requirements/lock.py` after a change.
 
 - `template.txt`, from `template.in`: what `make test` and `make lint` need.
+- `infra.txt`, from `infra.in`: the tools that check the emitted infra/, in an environment of their own.
 - `projects.in`, gathered from the requirement files of a bake of every cloud, compression and class, and
   `projects.txt`, its lock: used as constraints where the tests install the requirement files of a bake, so that they
   run on the same packages today and next year. The bakes themselves pin only what they name.
@@ -75,6 +76,7 @@ def lock_all(*options: str) -> None:
     """Make every lock anew. With ``--upgrade`` what no `.in` file pins moves to the newest version."""
     gather()
     lock("template", ">=3.10", *options)
+    lock("infra", ">=3.10", *options)
     lock("projects", ">=3.11", *options)
     lock("projects-python-3.10", ">=3.10,<3.11", "--override", str(REQUIREMENTS / "python-3.10.txt"), *options)
     lock("projects-airflow2", CONFIG["_airflow"]["2"]["python"], *options)

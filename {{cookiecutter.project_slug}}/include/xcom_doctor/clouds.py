@@ -78,7 +78,7 @@ AZURE = Cloud(
     bucket_word="container",
     create_bucket="az storage container create --name {bucket}",
     permissions={
-        "write": "write (SAS letters c and w)",
+        "write": "write (SAS letter w)",
         "read": "read (SAS letter r)",
         "list": "list (SAS letter l)",
         "overwrite": "overwrite (SAS letter w)",
