@@ -9,7 +9,7 @@ export RUFF_CACHE_DIR := $(CURDIR)/.ruff_cache
 CLOUD ?= aws
 BIN := .venv/bin
 
-.PHONY: demo test e2e cluster fire fuzz docs docs-shots lint lock golden readme troubleshooting versions tested-with upgrade bench bench-compression clean help
+.PHONY: demo test e2e cluster fire fuzz least-privilege docs docs-shots lint lock golden readme troubleshooting versions tested-with upgrade bench bench-compression clean help
 
 help: ## Show the targets
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1|/' | column -t -s '|'
@@ -57,6 +57,9 @@ troubleshooting: .venv/installed ## Write docs/reference/troubleshooting.md anew
 
 reference: .venv/installed ## Write the pages of docs/reference/ that are made from the template anew, and the measured tables of docs/how-to/
 	@$(BIN)/python website/reference.py
+
+least-privilege: .venv/installed ## Take each right away and write docs/reference/least-privilege.md from what fails (3 minutes)
+	@$(BIN)/python website/least_privilege.py
 
 lock: .venv/installed ## Make the lock files in requirements/ anew
 	@$(BIN)/python requirements/lock.py

@@ -2,6 +2,7 @@
 
 - `template.txt`, from `template.in`: what `make test` and `make lint` need.
 - `docs.txt`, from `docs.in`: what `make docs` needs. `tutorial.txt`: programs that readers of the tutorial have.
+- `infra.txt`, from `infra.in`: the tools that check the emitted infra/, in an environment of their own.
 - `projects.in`, gathered from the requirement files of a bake of every cloud, compression and class, and
   `projects.txt`, its lock: used as constraints where the tests install the requirement files of a bake, so that they
   run on the same packages today and next year. The bakes themselves pin only what they name.
@@ -79,6 +80,7 @@ def lock_all(*options: str) -> None:
     lock("template", ">=3.10", *options)
     lock("docs", ">=3.11", *options)
     lock("tutorial", ">=3.10", *options)
+    lock("infra", ">=3.10", *options)
     lock("projects", ">=3.11", *options)
     lock("projects-python-3.10", ">=3.10,<3.11", "--override", str(REQUIREMENTS / "python-3.10.txt"), *options)
     lock("projects-airflow2", CONFIG["_airflow"]["2"]["python"], *options)

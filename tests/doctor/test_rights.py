@@ -53,7 +53,7 @@ def sas(on_azure: Any, letters: str, hours: int = 1) -> str:
 @pytest.mark.parametrize(
     ("check", "letters", "missing"),
     [
-        ("rights.write", "rdl", "SAS letters c and w"),
+        ("rights.write", "rdl", "SAS letter w"),
         ("rights.read", "wdlc", "SAS letter r"),
         ("rights.list", "rwdc", "SAS letter l"),
         ("rights.overwrite", "rdlc", "SAS letter w"),

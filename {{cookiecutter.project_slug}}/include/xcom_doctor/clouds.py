@@ -24,7 +24,7 @@ class Cloud:
     right_form: str = r"(?!)"  # how the names of rights look, in `permissions` as in that file
 
 
-# No more rights than are needed: docs/least-privilege.md of xcom-template has the proof.
+# No more rights than are needed: docs/reference/least-privilege.md of xcom-template has the proof.
 AWS = Cloud(
     name="AWS",
     schemes=("s3", "s3a", "s3n"),
@@ -78,7 +78,7 @@ AZURE = Cloud(
     bucket_word="container",
     create_bucket="az storage container create --name {bucket}",
     permissions={
-        "write": "write (SAS letters c and w)",
+        "write": "write (SAS letter w)",
         "read": "read (SAS letter r)",
         "list": "list (SAS letter l)",
         "overwrite": "overwrite (SAS letter w)",

@@ -1,0 +1,146 @@
+"""OpenTofu itself on every infra/: its formatter; and validate, apply and plan on moto, with the provider for AWS."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import providers
+import pytest
+
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "docs")]
+
+from baking import bake, run  # noqa: E402
+
+from requirements.environment import project_environment  # noqa: E402
+from requirements.gotools import go_tool  # noqa: E402
+
+TOFU = ("github.com/opentofu/opentofu", "v1.12.6", "cmd/tofu")
+ROLE = "arn:aws:iam::123456789012:oidc-provider/oidc.eks.eu-central-1.amazonaws.com/id/EXAMPLE"
+VARIABLES = {
+    "region": "eu-central-1",
+    "access_key": "true",
+    "oidc_provider_arn": ROLE,
+    "service_accounts": '["airflow/worker"]',
+}
+
+
+@pytest.fixture(scope="session")
+def tofu() -> Path:
+    return go_tool(*TOFU)
+
+
+@pytest.fixture(scope="session")
+def projects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("projects")
+    answers: dict[str, dict[str, str]] = {cloud: {"cloud": cloud} for cloud in ("aws", "gcp", "azure")}
+    answers["long"] = {"cloud": "aws", "bucket": "b" * 63, "project_slug": "p" * 63}
+    return {name: bake(folder, folder / name, one, accept_hooks=False) for name, one in answers.items()}
+
+
+@pytest.mark.slice
+@pytest.mark.parametrize("name", ["aws", "gcp", "azure", "long"])
+def test_the_formatter_would_change_nothing(name: str, tofu: Path, projects: dict[str, Path]) -> None:
+    done = run(tofu, "fmt", "-check", "-diff", "-recursive", projects[name] / "infra")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which tofu finds the provider for AWS, and nothing else: no registry is asked."""
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    folder = tmp_path_factory.mktemp("providers")
+    place = folder / f"registry.opentofu.org/hashicorp/aws/{providers.VERSION}/{platform.system().lower()}_{machine}"
+    place.mkdir(parents=True)
+    shutil.copy(providers.aws(), place / f"terraform-provider-aws_v{providers.VERSION}")
+    return folder
+
+
+@pytest.fixture
+def moto(projects: dict[str, Path]) -> Iterator[str]:
+    python = project_environment("aws", [projects["aws"] / "requirements-dev.txt"])
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [str(python.parent / "moto_server"), "-H", "127.0.0.1", "-p", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+class Tofu:
+    """Runs tofu in an infra/, against moto."""
+
+    def __init__(self, program: Path, infra: Path, mirror: Path, moto: str) -> None:
+        """Point it at the provider and at moto, by what the environment says: the emitted files stay as they are."""
+        config = infra.parent / "tofurc"
+        config.write_text(f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n')
+        # moto answers on one address, so the bucket's name cannot be part of it.
+        (infra / "moto_override.tf").write_text('provider "aws" {\n  s3_use_path_style = true\n}\n')
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_"))}
+        keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"}
+        self.environment = {**kept, **keys, "TF_CLI_CONFIG_FILE": str(config), "AWS_ENDPOINT_URL": moto}
+        self.program, self.infra = program, infra
+
+    def __call__(self, *arguments: str) -> str:
+        """Run a command, which must succeed, and return what it printed."""
+        done = run(self.program, *arguments, cwd=self.infra, env=self.environment, timeout=1800)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+def test_it_applies_infra_on_moto_and_finds_nothing_to_change_then(
+    tofu: Path, projects: dict[str, Path], mirror: Path, moto: str, tmp_path: Path
+) -> None:
+    infra = Path(shutil.copytree(projects["aws"] / "infra", tmp_path / "infra"))
+    command = Tofu(tofu, infra, mirror, moto)
+    command("init", "-input=false", "-no-color")
+    assert json.loads(command("validate", "-json"))["diagnostics"] == []
+    variables = [f"-var={name}={value}" for name, value in VARIABLES.items()]
+    command("apply", "-auto-approve", "-input=false", "-no-color", *variables)
+    # 0: no changes, 2: changes.
+    command("plan", "-detailed-exitcode", "-input=false", "-no-color", *variables)
+
+    outputs: dict[str, Any] = {name: one["value"] for name, one in json.loads(command("output", "-json")).items()}
+    assert outputs["object_storage_path"] == "s3://my_aws_conn@my-xcom-bucket/xcom"
+    assert json.loads(outputs["connection"]) == {"conn_type": "aws", "extra": {"region_name": "eu-central-1"}}
+    role = "arn:aws:iam::123456789012:role/xcom-my-xcom-project"
+    assert outputs["helm_annotations"] == {"eks.amazonaws.com/role-arn": role}
+    state = json.loads(command("show", "-json"))["values"]["root_module"]["resources"]
+    policy = next(one["values"]["policy"] for one in state if one["type"] == "aws_iam_policy")
+    assert json.loads(policy) == json.loads((infra / "policy.json").read_text())
+    assert outputs["access_key_id"]
+    assert outputs["secret_access_key"]
+
+
+def test_other_values_of_the_variables_reach_the_policies(
+    tofu: Path, projects: dict[str, Path], mirror: Path, moto: str, tmp_path: Path
+) -> None:
+    infra = Path(shutil.copytree(projects["aws"] / "infra", tmp_path / "infra"))
+    command = Tofu(tofu, infra, mirror, moto)
+    command("init", "-input=false", "-no-color")
+    chosen = ["-var=region=us-east-1", "-var=bucket=second-bucket", "-var=prefix=copies", "-var=name=second"]
+    command("plan", "-input=false", "-out=plan.tfplan", *chosen)
+    planned = json.loads(command("show", "-json", "plan.tfplan"))["planned_values"]["root_module"]["resources"]
+    texts = {one["type"]: one["values"].get("policy", "") for one in planned}
+    assert "arn:aws:s3:::second-bucket/copies/*" in texts["aws_iam_policy"]
+    assert "my-xcom-bucket" not in texts["aws_iam_policy"] + texts["aws_s3_bucket_policy"]
