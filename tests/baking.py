@@ -125,6 +125,18 @@ def clean_environment(home: Path, **variables: str) -> dict[str, str]:
     return {**kept, **git, "GIT_CONFIG_NOSYSTEM": "1", "PYTHONUTF8": "1", **settings, **variables}
 
 
+def environment_of_a_project(programs: Path, tmp_path: Path) -> dict[str, str]:
+    """Return this process's environment without Airflow's, the clouds' and Python's own variables.
+
+    The home stays: Azurite is kept in its cache, and npm's settings may say where to get it.
+    """
+    home = {name: os.environ[name] for name in ("HOME", "USERPROFILE") if name in os.environ}
+    variables = {**clean_environment(tmp_path), **home}
+    of_others = ("AIRFLOW", "AWS_", "AZURE_", "GOOGLE_", "GCP_", "PYTHON")
+    variables = {name: value for name, value in variables.items() if not name.startswith(of_others)}
+    return {**variables, "PATH": os.pathsep.join([str(programs), variables["PATH"]])}
+
+
 def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
     """Run a program to its end and return its output as text, whatever its exit code."""
     settings = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "timeout": 600, **options}

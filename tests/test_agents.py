@@ -8,33 +8,24 @@ what `remote-execution/values.yaml` sets, and a home of its own; of the control 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import signal
-import socket
-import sqlite3
-import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 import requests
 import yaml
-from baking import Answers, Bake, run
+from background import BUCKET, PATIENCE, bucket, free_port, keys_in, rows_of, running, trigger, wait_for
+from baking import Answers, Bake, environment_of_a_project, run
 from conftest import Install
-from test_projects import environment_of_a_project
 
 AGENTS = Path(__file__).parent / "agents"
 DAG = "custom_xcom_backend_test"
 QUEUES = ("first", "second")
-# Seconds after which something that should have happened never will: these machines are slow at times.
-PATIENCE = 400
 BACKENDS: dict[str, Answers] = {
     "object_storage": {"cloud": "aws", "remote_execution": True},
     "custom": {"cloud": "aws", "remote_execution": True, "xcom_backend": "custom"},
@@ -57,8 +48,7 @@ class ControlPlane:
 
     def rows(self, query: str, *parameters: str) -> list[tuple[Any, ...]]:
         """Return what the metadata database answers."""
-        with sqlite3.connect(f"file:{self.database}?mode=ro", uri=True) as database:
-            return database.execute(query, parameters).fetchall()
+        return rows_of(self.database, query, *parameters)
 
 
 @pytest.fixture(scope="module")
@@ -69,13 +59,8 @@ def programs(bake: Bake, install: Install) -> Path:
 
 @pytest.fixture(scope="module")
 def store(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A moto server, and in it the bucket that the bakes name. Its URL."""
-    port, folder = free_port(), tmp_path_factory.mktemp("store")
-    variables = environment_of_a_project(programs, folder)
-    with running(folder / "log", variables, programs / "moto_server", "-H", "127.0.0.1", "-p", port):
-        url = f"http://127.0.0.1:{port}"
-        wait_for(lambda: answers(url), "moto")
-        requests.put(f"{url}/my-xcom-bucket", timeout=60).raise_for_status()
+    """The bucket that the bakes name, in a moto server. The server's URL."""
+    with bucket(programs, tmp_path_factory.mktemp("store")) as url:
         yield url
 
 
@@ -122,7 +107,7 @@ def test_two_agents_pass_values_through_the_bucket_alone(
             assert_no_database(variables, control_plane, home)
             worker = ("edge", "worker", "--queues", queue, "--edge-hostname", f"{backend}-{queue}")
             processes.enter_context(running(home / "log", variables, control_plane.programs / "airflow", *worker))
-        run_id = trigger(control_plane)
+        run_id = trigger(control_plane.url, DAG, control_plane.home)
         wait_for(lambda: state_of(control_plane, run_id) in ("success", "failed"), "the run", tmp_path)
         said = "\n".join(log.read_text(errors="replace") for log in sorted(tmp_path.rglob("*.log")))
         assert state_of(control_plane, run_id) == "success", said
@@ -138,7 +123,7 @@ def test_two_agents_pass_values_through_the_bucket_alone(
     stored = keys_in(store)
     for key, row in rows:
         (path,) = paths_in(json.loads(row))
-        assert path.removeprefix("s3://my_aws_conn@my-xcom-bucket/") in stored, f"{key}: {row}"
+        assert path.removeprefix(f"s3://my_aws_conn@{BUCKET}/") in stored, f"{key}: {row}"
 
 
 def agent_environment(project: Path, home: Path, plane: ControlPlane, store: str) -> dict[str, str]:
@@ -178,6 +163,7 @@ def of_all(plane: ControlPlane) -> dict[str, str]:
         "AIRFLOW__EDGE__JOB_POLL_INTERVAL": "1",
         "AIRFLOW__EDGE__HEARTBEAT_INTERVAL": "5",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "120",  # seconds: machines are slow at times
         "AWS_EC2_METADATA_DISABLED": "true",
     }
 
@@ -188,21 +174,6 @@ def assert_no_database(variables: Mapping[str, str], plane: ControlPlane, home: 
     done = run(plane.programs / "airflow", "db", "check", "--retry", "0", env=dict(variables), cwd=home)
     assert done.returncode != 0
     assert "unable to open database file" in done.stdout + done.stderr
-
-
-def trigger(plane: ControlPlane) -> str:
-    """Run the Dag by the REST API, as soon as the control plane knows it, and return the run ID."""
-    token = requests.get(f"{plane.url}/auth/token", timeout=60).json()["access_token"]
-    dag = f"{plane.url}/api/v2/dags/{DAG}"
-    with requests.Session() as api:
-        api.headers["Authorization"] = f"Bearer {token}"
-        wait_for(lambda: api.get(dag, timeout=60).ok, "the Dag", plane.home)
-        api.patch(dag, json={"is_paused": False}, timeout=60).raise_for_status()
-        reply = api.post(f"{dag}/dagRuns", json={"logical_date": None}, timeout=60)
-        reply.raise_for_status()
-        run_id = str(reply.json()["dag_run_id"])
-        assert api.get(f"{dag}/dagRuns/{quote(run_id)}", timeout=60).ok
-        return run_id
 
 
 def state_of(plane: ControlPlane, run_id: str) -> str:
@@ -216,12 +187,6 @@ def paths_in(row: Any) -> list[str]:
     return list(row["paths"]) if isinstance(row, dict) else [row]
 
 
-def keys_in(store: str) -> set[str]:
-    """Return the keys of all objects in the bucket."""
-    listing = requests.get(f"{store}/my-xcom-bucket?list-type=2", timeout=60).text
-    return set(re.findall(r"<Key>([^<]+)</Key>", listing))
-
-
 def healthy(plane: ControlPlane) -> bool:
     """Whether the API server says that it, the scheduler and the Dag processor are healthy."""
     try:
@@ -229,52 +194,3 @@ def healthy(plane: ControlPlane) -> bool:
     except (requests.RequestException, ValueError):
         return False
     return all(health[part]["status"] == "healthy" for part in ("metadatabase", "scheduler", "dag_processor"))
-
-
-def answers(url: str) -> bool:
-    """Whether something answers at a URL."""
-    try:
-        return requests.get(url, timeout=60).ok
-    except requests.RequestException:
-        return False
-
-
-def wait_for(happened: Callable[[], bool], what: str, logs: Path | None = None) -> None:
-    """Wait until something happened, and fail with the ends of the logs if it does not."""
-    deadline = time.monotonic() + PATIENCE
-    while not happened():
-        if time.monotonic() > deadline:
-            ends = [f"{log}:\n{log.read_text(errors='replace')[-3000:]}" for log in (logs or AGENTS).rglob("*log")]
-            pytest.fail(f"{what}: not within {PATIENCE} seconds\n" + "\n".join(ends))
-        time.sleep(0.5)
-
-
-@contextmanager
-def running(log: Path, variables: Mapping[str, str], *command: object) -> Iterator[None]:
-    """Run a program and what it starts until the caller is done with it."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [str(part) for part in command],
-            env=dict(variables),
-            cwd=log.parent,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-        try:
-            yield
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.wait(timeout=60)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-
-
-def free_port() -> int:
-    """Return a TCP port of loopback that nothing listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

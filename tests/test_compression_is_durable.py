@@ -18,9 +18,9 @@ from urllib.parse import quote
 
 import pytest
 import requests
-from baking import CHOICES, Bake, run
+from baking import CHOICES, Bake, environment_of_a_project, run
 from conftest import Install
-from test_projects import PROBES, environment_of_a_project
+from test_projects import PROBES
 
 OURS = "include.xcom_object_storage.XComObjectStorageBackend"
 PROVIDERS = "airflow.providers.common.io.xcom.backend.XComObjectStorageBackend"

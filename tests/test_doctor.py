@@ -8,9 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from baking import CLOUDS, ROOT, Bake, run
+from baking import CLOUDS, ROOT, Bake, environment_of_a_project, run
 from conftest import Install
-from test_projects import environment_of_a_project
 
 DOCTOR = Path(__file__).parent / "doctor"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import socketserver
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from baking import CONFIG, Answers, Bake, clean_environment, run
+from baking import CONFIG, Answers, Bake, clean_environment, environment_of_a_project, run
 from conftest import Install
 from test_env_file import read_as_docker
 from tested_with import record
@@ -83,18 +82,6 @@ def make_project(baked: Path, programs: Path, tmp_path: Path) -> Project:
     run("git", "init", "--quiet", env=git, check=True)
     run("git", "add", "--all", cwd=folder, env=git, check=True)
     return Project(folder, programs, environment_of_a_project(programs, tmp_path), git)
-
-
-def environment_of_a_project(programs: Path, tmp_path: Path) -> dict[str, str]:
-    """Return this process's environment without Airflow's, the clouds' and Python's own variables.
-
-    The home stays: Azurite is kept in its cache, and npm's settings may say where to get it.
-    """
-    home = {name: os.environ[name] for name in ("HOME", "USERPROFILE") if name in os.environ}
-    variables = {**clean_environment(tmp_path), **home}
-    of_others = ("AIRFLOW", "AWS_", "AZURE_", "GOOGLE_", "GCP_", "PYTHON")
-    variables = {name: value for name, value in variables.items() if not name.startswith(of_others)}
-    return {**variables, "PATH": os.pathsep.join([str(programs), variables["PATH"]])}
 
 
 class Decoy(socketserver.ThreadingTCPServer):

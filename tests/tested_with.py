@@ -11,9 +11,16 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent / "tested-with"
+CLI = FOLDER / "astro-cli" / "result.json"
 # Set by `make tested-with`. A plain test run leaves the record as it is.
 RECORD = "XCOM_TEMPLATE_RECORD"
 PROVIDERS = {"aws": "amazon", "gcp": "google", "azure": "microsoft-azure", "local": "common-io"}
+# Commands of the Astro CLI that nobody ran, and why.
+NOT_RUN = {
+    "astro dev start, pytest, parse with Docker": "they run the Runtime image, and there is no container engine here",
+    "astro deploy, astro deployment": "they need an account",
+    "astro remote deploy": "it needs an account, a container engine and a registry",
+}
 ASK = """
 import importlib.metadata, json, platform, sys
 versions = {}
@@ -71,4 +78,25 @@ def table() -> str:
             str(result["passed"]),
         ]
         rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows) + "\n"
+
+
+def record_cli(version: str, runtime: str, did: Mapping[str, str]) -> None:
+    """Write down what commands of the Astro CLI did with a bake, if the test run was asked to.
+
+    :param version: of the CLI, such as ``1.45.0``
+    :param runtime: of the project's Dockerfile
+    :param did: what was seen, by command
+    """
+    if os.environ.get(RECORD):
+        CLI.parent.mkdir(exist_ok=True)
+        CLI.write_text(json.dumps({"cli": version, "runtime": runtime, "did": did}, indent=2) + "\n", newline="\n")
+
+
+def cli_table() -> str:
+    """Return what is on record of the Astro CLI as a Markdown table, with what was not run and why."""
+    result = json.loads(CLI.read_text())
+    rows = [f"| Astro CLI {result['cli']}, Runtime {result['runtime']} | What was seen |", "| --- | --- |"]
+    rows += [f"| `{command}` | {seen} |" for command, seen in result["did"].items()]
+    rows += [f"| not run: {command} | {why} |" for command, why in NOT_RUN.items()]
     return "\n".join(rows) + "\n"

@@ -16,6 +16,7 @@ import tested_with  # noqa: E402
 README = ROOT / "README.md"
 SECTION = re.compile(r"(<!-- questions: .*? -->\n).*?(<!-- end of questions -->)", re.DOTALL)
 TESTED = re.compile(r"(<!-- tested with: .*? -->\n).*?(<!-- end of tested with -->)", re.DOTALL)
+ASTRO_CLI = re.compile(r"(<!-- astro cli: .*? -->\n).*?(<!-- end of astro cli -->)", re.DOTALL)
 
 
 def questions_table(template: dict[str, Any]) -> str:
@@ -48,6 +49,7 @@ def default_words(name: str, default: str, template: dict[str, Any]) -> str:
 def updated(readme: str) -> str:
     """Return the README with its tables made anew."""
     template = json.loads((ROOT / "cookiecutter.json").read_text())
+    readme = ASTRO_CLI.sub(lambda match: match[1] + tested_with.cli_table() + match[2], readme)
     readme = TESTED.sub(lambda match: match[1] + tested_with.table() + match[2], readme)
     return SECTION.sub(lambda match: match[1] + questions_table(template) + match[2], readme)
 
