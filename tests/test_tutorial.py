@@ -27,12 +27,11 @@ from typing import Any
 
 import pytest
 import yaml
-from baking import ROOT, Bake, command, run
+from baking import ROOT, Bake, command, environment_of_a_project, run
 from blocks import Block, blocks_of
 from conftest import Install
 from dotenv import dotenv_values
 from filelock import FileLock
-from test_projects import environment_of_a_project
 
 TUTORIAL = ROOT / "docs" / "tutorial"
 FIRST = [TUTORIAL / "index.md", TUTORIAL / "0-local.md"]

@@ -158,7 +158,7 @@ EFFECTS = {
         "Seconds for all tries of one request together, and one more for each MiB that it moves. Only errors that may "
         "pass are tried again. `include/xcom_clear.py` reads it too"
     ),
-    "max_decoded_bytes": "The most bytes that an object may become when it is decompressed: 16 GiB",
+    "max_decoded_bytes": "The most bytes that an object may have, and may become when it is decompressed: 16 GiB",
 }
 # What an empty default means, where it is not "none".
 NO_DEFAULT = {

@@ -51,7 +51,7 @@ def outcomes(site: Site, request: pytest.FixtureRequest) -> Iterator[Outcomes]:
     wanted = {
         (str(item.callspec.params["name"]), str(item.callspec.params["backend"]))
         for item in request.session.items
-        if isinstance(item, pytest.Function) and hasattr(item, "callspec") and "backend" in item.callspec.params
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec") and "name" in item.callspec.params
     }
     order = list(CASES)
     with ThreadPoolExecutor(AT_ONCE) as pool:
