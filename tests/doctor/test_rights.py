@@ -36,6 +36,19 @@ def test_missing_s3_action(on_s3: Any, identity: Any, check: str, action: str, r
     on_s3.set(**{CONN: identity(bucket)}).is_healthy()
 
 
+def test_right_taken_out_of_infra_is_a_warning(on_s3: Any, identity: Any) -> None:
+    actions = ["s3:GetObject", "s3:PutObject", "s3:ListBucket"]
+    policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": "*"}]}
+    on_s3.write("infra/policy.json", json.dumps(policy))
+    on_s3.has("rights.file", "lacks s3:DeleteObject", "add to infra/policy.json: s3:DeleteObject", state="warning")
+    policy["Statement"][0]["Action"] = [*actions, "s3:DeleteObject"]  # type: ignore[index]
+    on_s3.write("infra/policy.json", json.dumps(policy))
+    on_s3.is_healthy()
+    assert "rights.file" in on_s3.of("ok")
+    on_s3.set(**{CONN: identity(on_s3.bucket, without="s3:DeleteObject")})
+    on_s3.has("rights.delete", "may not delete", "infra/policy.json grants it")
+
+
 def sas(on_azure: Any, letters: str, hours: int = 1) -> str:
     from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
 
