@@ -534,7 +534,7 @@ def measure(arguments: argparse.Namespace, paths: dict[str, str]) -> dict[str, A
                 if only not in payload:
                     continue
                 names = contenders(payload, store)
-                first = turn % len(names)  # everybody begins once: who does may find colder memory
+                first = turn % len(names)  # not always the same one: who begins may find colder memory
                 for place, name in enumerate(names[first:] + names[:first]):
                     pushed = in_child(run_push, name, payload, paths[store])
                     row = note(pushed, store, payload, name, "push")
