@@ -90,7 +90,7 @@ def shoot(browser: Browser, address: str, name: str) -> None:
     context.set_default_timeout(60_000)
     page = context.new_page()
     page.goto(address)
-    page.get_by_text("big_obj").first.wait_for()
+    page.locator("text=big_obj >> visible=true").first.wait_for()
     unfold = page.locator("[aria-label='Expand all extra JSON'], [title='Expand all extra JSON']")
     if unfold.count():
         unfold.first.click()
