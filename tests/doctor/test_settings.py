@@ -75,7 +75,7 @@ def test_custom_settings_without_the_custom_class(on_s3: Any) -> None:
 def test_misspelt_setting_of_the_custom_class(on_s3: Any) -> None:
     custom = pytest.importorskip("include.xcom_backend").__name__ + ".XComBackend"
     on_s3.set(**{BACKEND: custom, "AIRFLOW__XCOM_BACKEND__ALOWED_CODECS": "json"}).has(
-        "class.custom_settings", "no setting of this name", "AIRFLOW__XCOM_BACKEND__ALLOWED_CODECS"
+        "custom.settings", "no setting of this name. A good name: AIRFLOW__XCOM_BACKEND__ALLOWED_CODECS", "in .env"
     )
 
 

@@ -127,26 +127,6 @@ def class_custom(situation: Situation) -> Outcome:
     return ok(f"{len(own)} settings of the custom class") if own else ok("no setting of the custom class")
 
 
-@check(
-    "class.custom_settings",
-    title="The custom class accepts its settings",
-    symptom="Every task that pushes or pulls fails with XComSettingsError",
-    why="The custom class refuses a name or a value that it cannot use: a misspelt restriction would restrict nothing.",
-    mend="write in .env what the message names, or delete the variable",
-    needs=("class.custom", "path.form", "threshold.number", "compression.known"),
-)
-def class_custom_settings(situation: Situation) -> Outcome:
-    """Let the class itself read its settings."""
-    if not situation.backend_name.startswith("include.xcom_backend."):
-        return ok("the custom class is not in use")
-    module = importlib.import_module("include.xcom_backend.settings")
-    try:
-        module.settings.__wrapped__()
-    except module.XComSettingsError as error:
-        return finding(str(error))
-    return ok("the custom class has read all its settings")
-
-
 def _option(variable: str) -> tuple[str, str]:
     return SETTINGS[variable]
 

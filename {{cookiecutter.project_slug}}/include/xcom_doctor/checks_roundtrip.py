@@ -28,8 +28,8 @@ TOO_LONG = 32 * 1024 * 1024  # bytes; a larger value would not be done before th
     why="Small values are fastest in the row itself.",
     mend="read the error with: airflow dags test custom_xcom_backend_test",
     network=True,
-    needs=("class.base", "threshold.number", "compression.known", "class.custom_settings"),
-    unless=("class.default", "rights.read", "mirror.connection"),
+    needs=("class.base", "threshold.number", "compression.known"),
+    unless=("class.default", "rights.read", "mirror.connection", "custom.settings"),
 )
 def roundtrip_small(situation: Situation) -> Outcome:
     """A string of threshold - 16 bytes."""

@@ -29,6 +29,7 @@ MODULES = (
     "checks_connection",
     "checks_rights",
     "checks_mirror",
+    "checks_custom",
     "checks_roundtrip",
     "checks_references",
     "checks_versions",
