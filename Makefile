@@ -18,7 +18,7 @@ demo: .venv/installed ## See an XCom land in a bucket, with no account: CLOUD=gc
 	@$(BIN)/python demo/demo.py $(if $(UI),--ui) cloud=$(CLOUD) xcom_backend=$(BACKEND) airflow=$(AIRFLOW) astro_sdk=$(ASTRO_SDK) compression=$(COMPRESSION) threshold=$(THRESHOLD) $(if $(PICTURE),--picture $(PICTURE))
 
 test: .venv/installed ## Run the tests of the template and of the projects it emits (up to 20 minutes the first time)
-	@echo "Testing every bake, then the doctor and four projects on real Airflow: about 13 minutes on 2 cores."
+	@echo "Testing every bake, then the doctor and four projects on real Airflow: 15 to 20 minutes on 2 cores."
 	@$(BIN)/pytest
 
 e2e: .venv/installed ## Run the emitted project among real servers and tools, which it installs: ONLY=cluster, SLICE=1 for what CI runs
