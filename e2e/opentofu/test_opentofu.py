@@ -44,7 +44,6 @@ def tofu() -> Path:
     return go_tool(*TOFU)
 
 
-@pytest.mark.slice
 @pytest.mark.parametrize("name", ["aws", "gcp", "azure", "long"])
 def test_the_formatter_would_change_nothing(name: str, tofu: Path, projects: dict[str, Path]) -> None:
     done = run(tofu, "fmt", "-check", "-diff", "-recursive", projects[name] / "infra")
