@@ -70,7 +70,11 @@ def same(one: Any, other: Any) -> bool:
 def fuzz_values(data: bytes) -> None:
     """Any nested value that JSON or Airflow's serde can carry comes back, inline and from an object."""
     value = build(atheris.FuzzedDataProvider(data), 4)
-    codec, pieces = codecs.encode(value)
+    try:
+        codec, pieces = codecs.encode(value)
+    except AttributeError:  # Airflow's serde refuses its own reserved keys, in any backend
+        check(interpreted(value), f"{value!r} is refused")
+        return
     again = codec.decode(b"".join(map(bytes, pieces)))
     check(same(again, value), f"{value!r} came back as {again!r}")
     row = json.loads(json.dumps(codecs.to_inline(codec, value, pieces), allow_nan=False))
