@@ -29,7 +29,7 @@ from typing import Any
 import pytest
 import yaml
 from baking import ROOT, Bake, command, environment_of_a_project, run
-from blocks import Block, blocks_of
+from blocks import Block, blocks_of, pattern_of
 from conftest import Install
 from dotenv import dotenv_values
 from readers_tools import write_az_that_only_parses, write_command
@@ -48,12 +48,6 @@ REPLACED = {
     "jq -r .sas": f"{sys.executable} -c 'import json, sys; print(json.load(open(sys.argv[1]))[\"sas\"])'",
 }
 SECONDS = 300
-# What is another one each time: a date of a run ID, the random name of an object, and what the page leaves out.
-CHANGES = {
-    r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00": r"[\dT:.+-]+",
-    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}": "[0-9a-f-]{36}",
-    "…": ".*",
-}
 every_cloud = pytest.mark.parametrize("cloud", CLOUDS)
 every_block = pytest.mark.parametrize("block", [block for page in PAGES for block in blocks_of(page)], ids=str)
 
@@ -93,6 +87,26 @@ def test_az_knows_the_commands_that_need_a_subscription(tmp_path: Path) -> None:
     done = run("bash", "-c", "\n".join(["set -eu", *scripts]), cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") == len(re.findall("^az ", "\n".join(scripts), re.MULTILINE)) >= 3
+
+
+def test_the_dag_of_the_first_page_makes_the_xcom_that_it_speaks_of(
+    bake: Bake, install: Install, tmp_path: Path
+) -> None:
+    (block,) = (block for page in PAGES for block in blocks_of(page) if block.language == "python")
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "two_tasks.py").write_text(block.text, encoding="utf-8")
+    programs = install("local", bake(cloud="local") / "requirements-dev.txt")
+    airflow = {
+        "AIRFLOW_HOME": str(tmp_path),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path / "dags"),
+    }
+    environment = environment_of_a_project(programs, tmp_path) | airflow
+    probe = ROOT / "tests" / "probes" / "run_dag.py"
+    done = run(programs / "python", probe, "two_tasks", cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told == {"state": "success", "rows": {"make return_value": {"rows": [1, 2, 3]}}}
 
 
 def test_each_replacement_is_needed() -> None:
@@ -376,13 +390,6 @@ class Terminal:
     def folder(self) -> Path:
         """Return the folder that bash is in."""
         return Path(os.readlink(f"/proc/{self.bash.pid}/cwd"))
-
-
-def pattern_of(line: str) -> str:
-    """Return a pattern of the lines that differ from this one in nothing but what is another one each time."""
-    parts = re.split(f"({'|'.join(CHANGES)})", line)
-    found = (next((new for old, new in CHANGES.items() if re.fullmatch(old, part)), re.escape(part)) for part in parts)
-    return "".join(found)
 
 
 def value_of(text: str | None) -> Any:
