@@ -63,6 +63,9 @@ What ran: the Dag `custom_xcom_backend_test`, a Dag whose task fails once and ru
 more than 256 MiB with the custom class on S3, which sends less in one request), the doctor, and for the custom class a
 dry run of `xcom_cleanup`. The two Dags also ran with gzip. Requests were written down by a proxy before the store.
 
+`make e2e ONLY=opentofu` does the same with the provider's class once more, with the bucket, the user and the policy
+that `tofu apply` made of `infra/` on moto, and holds what it sees against this page.
+
 **No real cloud was used.** What the emulators do otherwise than the clouds is at the end.
 """
 
@@ -75,9 +78,9 @@ moto, in place of AWS:
   gives it besides the emitted policy, together with `s3:ListBucket`, and takes both away together.
 - A DeleteObjects request is checked on the bucket, on AWS on each object. The proof gives `s3:DeleteObject` on the
   bucket besides, and takes both away together.
-- Conditions are ignored: a policy that allows only TLS would lock everybody out. So `tls-only.json` and the role's
-  trust policy are not proved, only read by linters. No condition narrows `s3:ListBucket` to the prefix, because s3fs
-  lists the bucket itself before it writes.
+- Conditions are ignored: the bucket's own policy, which allows only TLS, locks everybody out. Where OpenTofu put it,
+  the proof takes it off before it starts. So `tls-only.json` and the role's trust policy are not proved, only read by
+  linters. No condition narrows `s3:ListBucket` to the prefix, because s3fs lists the bucket itself before it writes.
 - A missing object is a 404 for whoever lacks `s3:ListBucket`, on AWS a 403. There the custom class then says that the
   store refuses, not that the object is missing.
 
@@ -105,12 +108,13 @@ def prove(cloud: str) -> Iterator[tuple[str, Result]]:
             yield name, run(python, module, name, project)
 
 
-def run(python: Path, module: str, name: str, project: Path) -> Result:
+def run(python: Path, module: str, name: str, project: Path, *made: Path) -> Result:
     """Run the proof of one class and return its result.
 
+    :param made: for S3, the file that says which bucket, user and policy are there already; else it makes them
     :raises RuntimeError: with the end of its errors, if it breaks
     """
-    command = [str(python), "-W", "ignore", str(PROOF / "prove.py"), module, name, str(project)]
+    command = [str(python), "-W", "ignore", str(PROOF / "prove.py"), module, name, *map(str, (project, *made))]
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:

@@ -22,6 +22,7 @@ from requirements.debian import program  # noqa: E402
 from requirements.environment import project_environment  # noqa: E402
 
 AT_ONCE = 8
+CASE = {"name", "backend"}  # the parameters of a test that plays a case
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +52,7 @@ def outcomes(site: Site, request: pytest.FixtureRequest) -> Iterator[Outcomes]:
     wanted = {
         (str(item.callspec.params["name"]), str(item.callspec.params["backend"]))
         for item in request.session.items
-        if isinstance(item, pytest.Function) and hasattr(item, "callspec") and "name" in item.callspec.params
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec") and item.callspec.params.keys() == CASE
     }
     order = list(CASES)
     with ThreadPoolExecutor(AT_ONCE) as pool:

@@ -88,7 +88,8 @@ def build(source: Any, depth: int) -> Any:
     if kind == 3:
         return source.ConsumeFloat()
     if kind == 4:
-        return source.ConsumeUnicode(20)
+        # JSON, Airflow's too, makes one character of a high surrogate and a low one behind it: as UTF-16 has it.
+        return source.ConsumeUnicode(20).encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
     if kind == 5:
         return source.PickValueInList(["__xcom_backend__", "__classname__", "null", "NaN", "s3://c@b/x", "\x00", ""])
     if kind == 6:

@@ -17,7 +17,6 @@ def actionlint() -> Path:
     return go_tool("github.com/rhysd/actionlint", "v1.7.12", "cmd/actionlint")
 
 
-@pytest.mark.slice
 @pytest.mark.parametrize("answers", BAKES, ids=lambda answers: "-".join(map(str, answers.values())))
 def test_actionlint_has_nothing_to_say(answers: dict[str, object], actionlint: Path, tmp_path: Path) -> None:
     project = bake(tmp_path, tmp_path / "output", {**answers, "ci": "github"})

@@ -1,6 +1,7 @@
 """Runs Dags and doctor of a project with exactly the rights of infra/, then without each, and says what fails.
 
 Runs in the project's environment; website/least_privilege.py starts it, once for each class of XComs. Prints JSON.
+Arguments: the module of the cloud, the class, the project, and for S3, if it is there already, a file that tells what.
 """
 
 from __future__ import annotations
@@ -225,14 +226,14 @@ def quiet() -> Iterator[None]:
 
 def main() -> None:
     """Prove, and print what was seen."""
-    cloud_name, name, project = sys.argv[1], sys.argv[2], Path(sys.argv[3])
+    cloud_name, name, project, *made = sys.argv[1], sys.argv[2], *map(Path, sys.argv[3:])
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home, quiet():
         configure(project, name, home)
         from airflow.utils.db import initdb
 
         initdb()
         cloud = importlib.import_module(cloud_name)
-        with cloud.started(project) as store:
+        with cloud.started(project, *made) as store:
             os.environ[PATH] = f"{cloud.SCHEME}://{cloud.CONNECTION_ID}@{store.bucket}/xcom"
             variable = f"AIRFLOW_CONN_{cloud.CONNECTION_ID.upper()}"
             os.environ[variable] = store.grant()

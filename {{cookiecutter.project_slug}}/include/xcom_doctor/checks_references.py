@@ -77,7 +77,8 @@ def references_orphans(situation: Situation) -> Outcome:
 
 def _has_run(name: str, runs: set[tuple[str, str]]) -> bool:
     """Keys begin with Dag ID and run ID, in the provider's class as in the custom one, which quotes them."""
-    if find_spec("include.xcom_backend"):
+    package = find_spec("include.xcom_backend")
+    if package and package.origin:  # an empty folder of this name has none
         own = import_module("include.xcom_backend.reference").parse_object_key(name)
         if own:
             return (own.dag_id, own.run_id) in runs

