@@ -1,7 +1,7 @@
 """Pins the environments of the template's tests: run it with `.venv/bin/python requirements/lock.py` after a change.
 
 - `template.txt`, from `template.in`: what `make test` and `make lint` need.
-- `docs.txt`, from `docs.in`: what `make docs` needs. `tutorial.txt`: programs that readers of the tutorial have.
+- `docs.txt`, from `docs.in`: what `make docs` needs. `tutorial.txt`: programs that readers of the docs have.
 - `infra.txt`, from `infra.in`: the tools that check the emitted infra/, in an environment of their own.
 - `projects.in`, gathered from the requirement files of a bake of every cloud, compression and class, and
   `projects.txt`, its lock: used as constraints where the tests install the requirement files of a bake, so that they

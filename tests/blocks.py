@@ -10,6 +10,12 @@ from pathlib import Path
 TAB = re.compile(r'^( *)=== "(.+)"$')
 FENCE = re.compile(r"^( *)```(\w*)(.*)$")
 NOT_RUN = "Not run"
+# What is another one each time: a date of a run ID, the random name of an object, and what the page leaves out.
+CHANGES = {
+    r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00": r"[\dT:.+-]+",
+    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}": "[0-9a-f-]{36}",
+    "…": ".*",
+}
 
 
 @dataclass(frozen=True)
@@ -54,3 +60,10 @@ def blocks_of(page: Path) -> Iterator[Block]:
             title = re.search(r'title="([^"]*)"', fence[3])
             labels = tuple(label for _, label in tabs)
             yield Block(page.name, number, fence[2], title[1] if title else "", labels, "\n".join(text))
+
+
+def pattern_of(line: str) -> str:
+    """Return a pattern of the lines that differ from this one in nothing but what is another one each time."""
+    parts = re.split(f"({'|'.join(CHANGES)})", line)
+    found = (next((new for old, new in CHANGES.items() if re.fullmatch(old, part)), re.escape(part)) for part in parts)
+    return "".join(found)

@@ -20,6 +20,7 @@ from baking import CONFIG, ROOT, Answers, Bake, run
 from baking import bake as bake_into
 from conftest import Install
 from filelock import FileLock
+from readers_tools import write_az_that_only_parses, write_script
 from test_env_file import read_as_docker
 
 CLOUDS = [cloud for cloud in CONFIG["cloud"] if cloud != "local"]
@@ -202,6 +203,21 @@ def test_the_commands_of_the_readme_run(infra: Path, tools: Path, moto: str) -> 
     arn = "arn:aws:iam::123456789012:policy/xcom-my-xcom-project"
     version = aws("iam", "get-policy-version", "--policy-arn", arn, "--version-id", "v1")
     assert version["PolicyVersion"]["Document"] == json.loads((infra / "policy.json").read_text())
+
+
+@pytest.mark.parametrize("cloud", ["azure"])
+def test_az_knows_the_commands_of_the_readme(infra: Path, tmp_path: Path) -> None:
+    """There is no emulator of what they ask: but `az` reads all their arguments before it wants its user to sign in."""
+    commands = "\n".join(re.findall(r"```bash\n(.*?)```", (infra / "README.md").read_text(), re.DOTALL))
+    write_az_that_only_parses(tmp_path)
+    reads_rights = (
+        f"{sys.executable} -c 'import json, sys; print(json.load(open(sys.argv[3]))[sys.argv[2][1:]])' \"$@\""
+    )
+    write_script(tmp_path / "jq", reads_rights)
+    environment = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "HOME": str(tmp_path)}
+    done = run("bash", "-c", f"set -eu\n{commands}", cwd=infra, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == len(re.findall("^az ", commands, re.MULTILINE))
 
 
 def default(infra: Path, name: str) -> Any:

@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,10 @@ from typing import Any
 import pytest
 import yaml
 from baking import ROOT, Bake, command, environment_of_a_project, run
-from blocks import Block, blocks_of
+from blocks import Block, blocks_of, pattern_of
 from conftest import Install
 from dotenv import dotenv_values
-from filelock import FileLock
+from readers_tools import write_az_that_only_parses, write_command
 
 TUTORIAL = ROOT / "docs" / "tutorial"
 FIRST = [TUTORIAL / "index.md", TUTORIAL / "0-local.md"]
@@ -44,14 +45,9 @@ REPLACED = {
     "uvx cookiecutter gh:org/xcom-template": f"{command('cookiecutter')} {shlex.quote(str(ROOT))}",
     "python3 -m venv .venv": 'ln -s "$ENVIRONMENT" .venv',
     ".venv/bin/pip install -r requirements-dev.txt": "true",
+    "jq -r .sas": f"{sys.executable} -c 'import json, sys; print(json.load(open(sys.argv[1]))[\"sas\"])'",
 }
 SECONDS = 300
-# What is another one each time: a date of a run ID, the random name of an object, and what the page leaves out.
-CHANGES = {
-    r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00": r"[\dT:.+-]+",
-    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}": "[0-9a-f-]{36}",
-    "…": ".*",
-}
 every_cloud = pytest.mark.parametrize("cloud", CLOUDS)
 every_block = pytest.mark.parametrize("block", [block for page in PAGES for block in blocks_of(page)], ids=str)
 
@@ -79,6 +75,38 @@ def test_a_block_is_run_or_parsed_or_says_why_not(block: Block) -> None:
     else:
         assert block.language in ("bash", "ini", "text"), f"{block}: no test knows this language"
         assert str(block) in followed, f"{block}: no test comes to it, so say in its title why it is not run"
+
+
+def test_az_knows_the_commands_that_need_a_subscription(tmp_path: Path) -> None:
+    """As far as that can be seen without one: `az` reads all their arguments before it wants its user to sign in."""
+    pages = [*PAGES, ROOT / "docs" / "how-to" / "retention.md"]
+    scripts = [block.text for page in pages for block in blocks_of(page) if block.not_run and "az " in block.text]
+    write_az_that_only_parses(tmp_path)
+    (tmp_path / "lifecycle.json").write_text("{}")
+    environment = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    done = run("bash", "-c", "\n".join(["set -eu", *scripts]), cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == len(re.findall("^az ", "\n".join(scripts), re.MULTILINE)) >= 3
+
+
+def test_the_dag_of_the_first_page_makes_the_xcom_that_it_speaks_of(
+    bake: Bake, install: Install, tmp_path: Path
+) -> None:
+    (block,) = (block for page in PAGES for block in blocks_of(page) if block.language == "python")
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "two_tasks.py").write_text(block.text, encoding="utf-8")
+    programs = install("local", bake(cloud="local") / "requirements-dev.txt")
+    airflow = {
+        "AIRFLOW_HOME": str(tmp_path),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path / "dags"),
+    }
+    environment = environment_of_a_project(programs, tmp_path) | airflow
+    probe = ROOT / "tests" / "probes" / "run_dag.py"
+    done = run(programs / "python", probe, "two_tasks", cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told == {"state": "success", "rows": {"make return_value": {"rows": [1, 2, 3]}}}
 
 
 def test_each_replacement_is_needed() -> None:
@@ -167,7 +195,7 @@ class Reader:
         self.typed = text = block.text
         for words, instead in REPLACED.items():
             text = text.replace(words, instead)
-        if re.search("^aws ", text, re.MULTILINE) and self.emulator is None:
+        if re.search("^(aws|az) ", text, re.MULTILINE) and self.emulator is None:
             self.start_emulator(bucket="another-bucket")
         if "airflow standalone" in text:
             self.busy = self.open_terminal()
@@ -185,7 +213,7 @@ class Reader:
             assert any(re.search(pattern_of(wanted), line) for line in lines), (
                 f"{block}: no {wanted!r} in\n{self.output}"
             )
-        if self.typed.startswith(("aws s3 ls", "find")):
+        if self.typed.startswith(("aws s3 ls", "az storage blob list", "find")):
             assert not list(lines), f"{block}: more than that is there\n{self.output}"
 
     def edit_env(self, block: Block) -> None:
@@ -206,6 +234,10 @@ class Reader:
             if self.cloud == "aws":  # what step 1 printed
                 pasted["login"], pasted["password"] = self.access_key
                 pasted["extra"] = {**wanted["extra"], "region_name": "eu-central-1"}
+            elif self.cloud == "azure":
+                endpoint = re.search("BlobEndpoint=[^;]+", wanted["extra"]["connection_string"])
+                assert endpoint
+                pasted["extra"] = {"connection_string": f"{endpoint[0]};SharedAccessSignature={self.sas}"}
             else:
                 assert pasted.keys() == wanted.keys()
                 pasted["extra"] = wanted["extra"]
@@ -220,8 +252,20 @@ class Reader:
         assert all(found)
         return found[0][1], found[1][1]  # type: ignore[index]
 
+    @property
+    def sas(self) -> str:
+        """The SAS of step 1, made again: Azurite takes http, and the date on the page will be in the past."""
+        (page,) = {block.text for block in path_of("azure") if "generate-sas" in block.text}
+        text = page[page.index("az storage container generate-sas") :].replace("--https-only", "")
+        for words, instead in REPLACED.items():
+            text = text.replace(words, instead)
+        tomorrow = datetime.now(timezone.utc) + timedelta(days=1)
+        text, count = re.subn(r"(?<=--expiry )\S+", f"{tomorrow:%Y-%m-%dT%H:%MZ}", text)
+        assert count == 1
+        return self.terminal.run(text).strip()
+
     def start_emulator(self, bucket: str) -> None:
-        """Start the emulator of this cloud, and an `aws` command that talks to it."""
+        """Start the emulator of this cloud, and an `aws` or `az` command that talks to it."""
         path = (dotenv_values(self.project / ".env"))["AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH"] or ""
         probe = ROOT / "tests" / "probes" / "hold_store.py"
         arguments = [str(one) for one in (self.programs / "python", probe, self.project, path, bucket)]
@@ -237,11 +281,16 @@ class Reader:
         self.emulator = process.stdout.readline()  # type: ignore[union-attr]
         if self.cloud == "aws":
             endpoint = json.loads(self.emulator)["extra"]["endpoint_url"]
-            wrapper = self.home / "bin" / "aws"
-            keys = "AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_DEFAULT_REGION=eu-central-1 AWS_PAGER="
-            real = aws_command(self.home)
-            wrapper.write_text(f'#!/bin/sh\nAWS_ENDPOINT_URL={endpoint} {keys} exec {shlex.quote(str(real))} "$@"\n')
-            wrapper.chmod(0o755)
+            keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "eu-central-1"}
+            write_command(self.home / "bin", "aws", AWS_ENDPOINT_URL=endpoint, AWS_PAGER="", **keys)
+        elif self.cloud == "azure":
+            write_command(
+                self.home / "bin",
+                "az",
+                AZURE_STORAGE_CONNECTION_STRING=json.loads(self.emulator)["extra"]["connection_string"],
+                AZURE_CONFIG_DIR=str(self.home / "azure"),
+                AZURE_CORE_COLLECT_TELEMETRY="false",
+            )
 
     def wait_for_dag(self) -> None:
         """Wait until Airflow has read the Dag, as a reader waits for it in the UI."""
@@ -343,13 +392,6 @@ class Terminal:
         return Path(os.readlink(f"/proc/{self.bash.pid}/cwd"))
 
 
-def pattern_of(line: str) -> str:
-    """Return a pattern of the lines that differ from this one in nothing but what is another one each time."""
-    parts = re.split(f"({'|'.join(CHANGES)})", line)
-    found = (next((new for old, new in CHANGES.items() if re.fullmatch(old, part)), re.escape(part)) for part in parts)
-    return "".join(found)
-
-
 def value_of(text: str | None) -> Any:
     """Return what a line of `.env` means: of JSON its data, in which the order of keys says nothing."""
     return json.loads(text) if text and text.startswith("{") else text
@@ -360,15 +402,3 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def aws_command(home: Path) -> Path:
-    """Return the path of the `aws` of PyPI, in an environment of its own, made once."""
-    environment = ROOT / ".venv-tutorial"
-    aws, lock = environment / "bin" / "aws", ROOT / "requirements" / "tutorial.txt"
-    with FileLock(home.parent.parent / "tutorial.lock"):
-        if not aws.exists():
-            run(command("uv"), "venv", "--quiet", "--python", sys.executable, environment, check=True)
-            install = [command("uv"), "pip", "install", "--quiet", "--python", environment / "bin" / "python"]
-            run(*install, "--requirement", lock, check=True)
-    return aws

@@ -311,5 +311,6 @@ def _azure_public(situation: Situation) -> Outcome:
         return ok("the container is private")
     return warning(
         f"everyone may read: public access is {access!r}",
-        f"az storage container set-permission --name {situation.path.bucket} --public-access off",
+        f"az storage container set-permission --name {situation.path.bucket} --public-access off "
+        "--account-name YOUR-STORAGE-ACCOUNT",
     )

@@ -76,7 +76,7 @@ AZURE = Cloud(
     module="adlfs",
     requirement="apache-airflow-providers-microsoft-azure",
     bucket_word="container",
-    create_bucket="az storage container create --name {bucket}",
+    create_bucket="az storage container create --name {bucket} --account-name YOUR-STORAGE-ACCOUNT",
     permissions={
         "write": "write (SAS letter w)",
         "read": "read (SAS letter r)",
