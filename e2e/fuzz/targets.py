@@ -39,8 +39,8 @@ import pyarrow as pa  # noqa: E402
 LIMIT = 2**20
 SAFE = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:+-~")
 COORDINATES = reference.Coordinates("dag", "manual__2026-01-01T00:00:00+00:00", "task", -1, "return_value")
-# Not Parquet: broken bytes can end the process inside of pyarrow, which its own project fuzzes. It gets only bytes whose
-# SHA-256 is that of the row.
+# Not Parquet: broken bytes can end the process inside of pyarrow, which its own project fuzzes. It gets only bytes
+# whose SHA-256 is that of the row.
 CODECS = ("json", "text", "bytes", "numpy", "serde")
 
 
