@@ -16,7 +16,6 @@ SECONDS = int(os.environ.get("FUZZ_SECONDS", "5"))
 OPTIONS = ("-max_len=4096", "-timeout=30", "-rss_limit_mb=3000", "-print_final_stats=1")
 
 
-@pytest.mark.slice
 @pytest.mark.parametrize("target", TARGETS)
 def test_nothing_breaks(target: str, project: Path, python: Path, tmp_path: Path) -> None:
     found, kept = tmp_path / "found", CORPUS / target
