@@ -64,6 +64,7 @@ include/xcom_doctor/__main__.py
 include/xcom_doctor/checks_class.py
 include/xcom_doctor/checks_compression.py
 include/xcom_doctor/checks_connection.py
+include/xcom_doctor/checks_custom.py
 include/xcom_doctor/checks_mirror.py
 include/xcom_doctor/checks_path.py
 include/xcom_doctor/checks_references.py
