@@ -25,8 +25,8 @@ BUCKET = "my-xcom-bucket"
 
 
 @contextmanager
-def bucket(programs: Path, folder: Path) -> Iterator[str]:
-    """Run a moto server with the bucket, and yield its URL.
+def moto_server(programs: Path, folder: Path) -> Iterator[str]:
+    """Run a moto server, and yield its URL.
 
     :param programs: of an environment with moto
     :param folder: for its log
@@ -36,6 +36,13 @@ def bucket(programs: Path, folder: Path) -> Iterator[str]:
     with running(folder / "moto.log", variables, programs / "moto_server", "-H", "127.0.0.1", "-p", port):
         url = f"http://127.0.0.1:{port}"
         wait_for(lambda: answers(url), "moto", folder)
+        yield url
+
+
+@contextmanager
+def bucket(programs: Path, folder: Path) -> Iterator[str]:
+    """Run a moto server with the bucket, and yield its URL; the parameters are those of ``moto_server``."""
+    with moto_server(programs, folder) as url:
         requests.put(f"{url}/{BUCKET}", timeout=60).raise_for_status()
         yield url
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from urllib.parse import quote
 
 import pytest
 import requests
+from background import free_port
 from baking import CHOICES, Bake, environment_of_a_project, run
 from conftest import Install
 from test_projects import PROBES
@@ -78,9 +78,7 @@ def all_compressions(bake: Bake, install: Install) -> tuple[Path, Path]:
 def gcs(all_compressions: tuple[Path, Path]) -> Iterator[str]:
     """Yield the URL of a GCS emulator, in a process that outlives the ones that push."""
     _, programs = all_compressions
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     options = ["--host=127.0.0.1", f"--port={port}", "--in-memory", f"--default-bucket={BUCKET}"]
     with subprocess.Popen([str(programs / "gcp-storage-emulator"), "start", *options]) as emulator:
         try:

@@ -6,16 +6,15 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import hcl2
 import pytest
+from background import moto_server
 from baking import CONFIG, ROOT, Answers, Bake, run
 from baking import bake as bake_into
 from conftest import Install
@@ -144,34 +143,11 @@ def test_the_variables_default_to_the_answers(cloud: str, home: Path, tmp_path: 
     assert filled.replace("${var.prefix}", variables["prefix"]["default"].strip('"')) == path
 
 
-def free_port() -> int:
-    """Return a TCP port of loopback that nothing listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture
-def moto(bake: Bake, install: Install) -> Iterator[str]:
+def moto(bake: Bake, install: Install, tmp_path: Path) -> Iterator[str]:
     """The endpoint of a moto server."""
-    programs = install("aws", bake(cloud="aws") / "requirements-dev.txt")
-    port = free_port()
-    server = subprocess.Popen(
-        [programs / "moto_server", "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait()
+    with moto_server(install("aws", bake(cloud="aws") / "requirements-dev.txt"), tmp_path) as url:
+        yield url
 
 
 @pytest.mark.parametrize("cloud", ["aws"])

@@ -12,7 +12,6 @@ import os
 import re
 import shlex
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from typing import Any
 
 import pytest
 import yaml
+from background import free_port
 from baking import ROOT, Bake, command, environment_of_a_project, run
 from blocks import Block, blocks_of, pattern_of
 from conftest import Install
@@ -395,10 +395,3 @@ class Terminal:
 def value_of(text: str | None) -> Any:
     """Return what a line of `.env` means: of JSON its data, in which the order of keys says nothing."""
     return json.loads(text) if text and text.startswith("{") else text
-
-
-def free_port() -> int:
-    """Return a port of loopback that nothing listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -9,10 +9,7 @@ import json
 import os
 import platform
 import shutil
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +20,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
+from background import moto_server  # noqa: E402
 from baking import run  # noqa: E402
 
 from requirements.environment import project_environment  # noqa: E402
@@ -62,24 +60,10 @@ def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def moto(projects: dict[str, Path]) -> Iterator[str]:
+def moto(projects: dict[str, Path], tmp_path: Path) -> Iterator[str]:
     python = project_environment("aws", [projects["aws"] / "requirements-dev.txt"])
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [str(python.parent / "moto_server"), "-H", "127.0.0.1", "-p", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait()
+    with moto_server(python.parent, tmp_path) as url:
+        yield url
 
 
 class Tofu:
