@@ -15,8 +15,6 @@ import threading
 from collections import Counter
 from urllib.parse import parse_qs, quote, unquote
 
-import google_crc32c
-
 objects: dict[str, bytes | bytearray] = {}
 parts: dict[str, dict[int, bytes | bytearray]] = {}
 counts: Counter[str] = Counter()
@@ -93,6 +91,8 @@ def answer_as_google(
         about, _, rest = rest.partition(b"\r\n" + boundary)
         name = json.loads(about.partition(b"\r\n\r\n")[2])["name"]
         content = rest.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n" + boundary + b"--")
+    import google_crc32c  # only the benchmark that writes to two clouds has it
+
     objects["gs/" + name] = content
     checksum = base64.b64encode(google_crc32c.value(content).to_bytes(4, "big")).decode()
     return 200, "", json.dumps({"name": name, "size": str(len(content)), "crc32c": checksum}).encode()

@@ -365,4 +365,8 @@ def environment(cloud: str, folder: Path) -> Path:
     """
     project = bake(folder, folder / "bake", {"cloud": cloud, "xcom_backend": "custom"}, accept_hooks=False)
     files = [project / "requirements-dev.txt", ROOT / "requirements" / "cluster.txt"]
-    return project_environment(f"cluster-{cloud}", files)
+    python = project_environment(f"cluster-{cloud}", files)
+    if cloud == "azure":  # from inside a network namespace, npm would find no registry
+        install = [str(python), "-c", "import object_stores; object_stores.install_azurite()"]
+        subprocess.run(install, env={**os.environ, "PYTHONPATH": str(project / "tests")}, check=True)
+    return python

@@ -101,7 +101,8 @@ def judge(run: Run, ended: bool, seconds: float, may_lose: bool) -> Outcome:
             clean(text, run) for text in run.messages("warning") if "The other copy" in text or "trying" in text
         ]
         words += [*(clean(text, run) for text in run.messages("warning") if "Took the copy" in text), *warnings][:1]
-        words += [f"{len(run.objects()) - 1} orphan(s) in the store"] if len(run.objects()) > 1 and not may_lose else []
+        orphans = len(run.objects()) - run.pushes
+        words += [f"{orphans} orphan(s) in the store"] if orphans > 0 and not may_lose else []
         return Outcome("value", seconds, "; ".join(words))
     task = next((task for task, state in states.items() if state in {"failed", "upstream_failed"}), "?")
     reason = clean(run.reason(), run)
@@ -451,6 +452,7 @@ def cleared_and_run_again(run: Run) -> None:
 def two_runs(run: Run) -> None:
     other = Run(run.site, run.backend, f"{run.run_id}-twin")
     # In the same bucket.
+    run.pushes += 1
     other.set(**{name: value for name, value in run.environment.items() if name != "FIRE_GATES"})
     try:
         run.trigger()

@@ -25,7 +25,7 @@ AT_ONCE = 8
 CASE = {"name", "backend"}  # the parameters of a test that plays a case
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Airflow, a store and two workers, running."""
     folder = tmp_path_factory.mktemp("fire")
@@ -46,7 +46,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         running.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def outcomes(site: Site, request: pytest.FixtureRequest) -> Iterator[Outcomes]:
     """Return what tells the outcome of a case with a backend; FIRE_RECORD=1 writes the page anew at the end."""
     wanted = {

@@ -276,6 +276,7 @@ class Run:
         self.proxy = Proxy(f"http://{HOST}:{self.port}")
         self.proxy.start()
         self.bound = BOUND
+        self.pushes = 1  # objects that a row should name at the end
         self.environment: dict[str, str] = {}
         self.push_id, self.pull_id, self.key = "push", "pull", "return_value"
         self.set()

