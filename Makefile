@@ -22,7 +22,7 @@ test: .venv/installed ## Run the tests of the template and of the projects it em
 	@$(BIN)/pytest
 
 e2e: .venv/installed ## Run the emitted project among real servers and tools, which it installs: ONLY=cluster, SLICE=1 for what CI runs
-	@echo "Running the end-to-end tests one after the other: up to 40 minutes on 2 cores."
+	@echo "Running the end-to-end tests one after the other: about 27 minutes on 2 cores from an empty clone."
 	@$(BIN)/pytest --numprocesses 0 -p no:cacheprovider -rA --show-capture=no e2e$(if $(ONLY),/$(ONLY)) $(if $(SLICE),-m slice)
 
 docs: .venv-docs/installed ## Build the site of docs/ into site/, strictly, and look at every page in Chromium, which it installs
@@ -31,7 +31,7 @@ docs: .venv-docs/installed ## Build the site of docs/ into site/, strictly, and 
 docs-shots: .venv-docs/installed ## Make the pictures of the docs anew, from real Airflow and real terminals: about 10 minutes, ONLY=doctor
 	@.venv-docs/bin/python website/shots.py $(ONLY)
 
-cluster: .venv/installed ## Run the cluster, its load and growth, and write docs/reference/cluster.md anew: about 20 minutes on a quiet machine
+cluster: .venv/installed ## Run the cluster, its load and growth, and write docs/reference/cluster.md anew: about 12 minutes on a quiet machine
 	@XCOM_TEMPLATE_RECORD=1 $(BIN)/pytest --numprocesses 0 -p no:cacheprovider -rA --show-capture=no e2e/cluster
 
 fire: .venv/installed ## Hurt real runs with both backends, and write docs/reference/fire.md anew: up to 12 minutes
