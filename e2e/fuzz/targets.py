@@ -11,6 +11,7 @@ import io
 import json
 import logging
 import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable
@@ -235,8 +236,9 @@ def main() -> None:
             for number, data in enumerate(inputs):
                 (folder / f"seed-{number}").write_bytes(data)
         return
-    run = TARGETS[sys.argv[1]]
-    atheris.Setup([sys.argv[0], *sys.argv[2:]], run)
+    # libFuzzer's -merge starts the program of this name again, through a shell.
+    again = shlex.join([sys.executable, "-W", "ignore", *sys.argv[:2]])
+    atheris.Setup([again, *sys.argv[2:]], TARGETS[sys.argv[1]])
     atheris.Fuzz()
 
 

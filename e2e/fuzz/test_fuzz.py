@@ -1,4 +1,4 @@
-"""Random bytes break no codec and no parser. FUZZ_SECONDS for each (5); FUZZ_KEEP=1 keeps what is interesting."""
+"""Random bytes break no codec and no parser. FUZZ_SECONDS for each (20); FUZZ_KEEP=1 keeps what is interesting."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from baking import clean_environment, run
 HERE = Path(__file__).parent
 CORPUS = HERE / "corpus"
 TARGETS = ("json", "values", "codecs", "compression", "row", "keys", "paths")
-SECONDS = int(os.environ.get("FUZZ_SECONDS", "5"))
+SECONDS = int(os.environ.get("FUZZ_SECONDS", "20"))
 OPTIONS = ("-max_len=4096", "-timeout=30", "-rss_limit_mb=3000", "-print_final_stats=1")
 
 
@@ -32,5 +32,6 @@ def test_nothing_breaks(target: str, project: Path, python: Path, tmp_path: Path
         merged = tmp_path / "merged"
         merged.mkdir()
         assert run(*fuzz, "-merge=1", merged, kept, found, **limit).returncode == 0
+        assert list(merged.iterdir()), "the merge kept nothing"
         shutil.rmtree(kept)
         shutil.copytree(merged, kept)
