@@ -66,6 +66,7 @@ lock: .venv/installed ## Make the lock files in requirements/ anew
 
 bench: .venv/installed ## Measure the custom class beside the provider's backend, and write docs/reference/benchmarks.md anew: ROUNDS=5, ONLY=frame
 	@$(BIN)/python benchmarks/xcom_backends.py $(if $(ROUNDS),--rounds=$(ROUNDS)) $(if $(ONLY),--only=$(ONLY))
+	@$(BIN)/python website/reference.py
 
 bench-compression: .venv/installed ## Count the compressed XComs that get lost, and write docs/reference/compression-measured.md anew
 	@$(BIN)/python benchmarks/compression_proof.py
@@ -76,6 +77,7 @@ versions: .venv/installed ## Tell which pins moved in the package index: WRITE=1
 tested-with: .venv/installed ## Test projects on every Airflow, and write the table of what was tested into README.md
 	@XCOM_TEMPLATE_RECORD=1 $(BIN)/pytest tests/test_projects.py tests/test_airflow_versions.py
 	@$(BIN)/python website/readme.py
+	@$(BIN)/python website/reference.py
 
 upgrade: .venv/installed ## Walk from Airflow 2.11 to 3.3 with real XComs (about a minute once installed; needs PostgreSQL)
 	@$(BIN)/python tests/upgrade/walk.py

@@ -47,7 +47,7 @@ def pages() -> dict[Path, str]:
         DOCS / "reference" / "files.md": "".join(files_page(template_files())),
         DOCS / "reference" / "versions.md": "".join(versions(template)),
     }
-    for name in ("choose", "dataframes", "fan-out"):
+    for name in ("choose", "dataframes", "fan-out", "move"):
         page = DOCS / "how-to" / f"{name}.md"
         made[page] = with_measured(page.read_text(encoding="utf-8"), benchmarks)
     return made
@@ -457,6 +457,7 @@ them.
 
 PAYLOADS = ("150,000 records, 11 MB", "1M x 4 DataFrame", "1 MB nested dict", "64 MB NumPy array", "1 GB of bytes")
 BACKENDS = {"provider": "provider's", "custom": "custom", "custom+zstd": "custom, `zstd`"}
+OLDER = {"csv (gives back other values)": "`S3XComBackend`", "custom": "custom"}
 COUNTED = {"provider": "Provider's class", "custom": "Custom class"}
 COLD = {
     "the first pull of 100 bytes that live in the database, ms": "cold: first pull of 100 B, ms",
@@ -473,8 +474,9 @@ MANY = {
 def with_measured(page: str, benchmarks: str) -> str:
     """Return a page with its measured tables made anew, each between two comments that name it."""
     tables = {
-        "values": lambda: values_table(benchmarks, PAYLOADS),
-        "frame": lambda: values_table(benchmarks, PAYLOADS[1:2]),
+        "values": lambda: values_table(benchmarks, PAYLOADS, BACKENDS),
+        "frame": lambda: values_table(benchmarks, PAYLOADS[1:2], BACKENDS),
+        "csv": lambda: values_table(benchmarks, PAYLOADS[1:2], OLDER),
         "cold": lambda: counts_table(benchmarks, COLD, {"BaseXCom": "Airflow's own class", **COUNTED}),
         "many": lambda: counts_table(benchmarks, MANY, COUNTED),
     }
@@ -487,12 +489,12 @@ def lines_of(benchmarks: str, heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if "|" in line]
 
 
-def values_table(benchmarks: str, payloads: Iterable[str]) -> Iterator[str]:
+def values_table(benchmarks: str, payloads: Iterable[str], classes: Mapping[str, str]) -> Iterator[str]:
     """Yield what a push and a pull of these values took on S3, word for word as benchmarks.md has it."""
     yield table("Value", "Class", "Push, ms", "Pull, ms", "Added memory, MB", "Stored, MB")
     found = {(cells[0], cells[1]): cells for cells in lines_of(benchmarks, "S3")}
     for payload in payloads:
-        for name, words in BACKENDS.items():
+        for name, words in classes.items():
             if (payload, name) in found:
                 yield measured_row(words, found[payload, name])
 
