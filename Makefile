@@ -22,7 +22,7 @@ test: .venv/installed ## Run the tests of the template and of the projects it em
 	@$(BIN)/pytest
 
 e2e: .venv/installed ## Run the emitted project among real servers and tools, which it installs: ONLY=cluster, SLICE=1 for what CI runs
-	@echo "Running the end-to-end tests one after the other: about 28 minutes on 2 cores from an empty clone."
+	@echo "Running the end-to-end tests one after the other$(if $(SLICE)$(ONLY),.,: about 28 minutes on 2 cores from an empty clone.)"
 	@$(BIN)/pytest --numprocesses 0 -p no:cacheprovider -rA --show-capture=no e2e$(if $(ONLY),/$(ONLY)) $(if $(SLICE),-m slice)
 
 docs: .venv-docs/installed ## Build the site of docs/ into site/, strictly, and look at every page in Chromium, which it installs
