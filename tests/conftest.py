@@ -22,8 +22,7 @@ from requirements.environment import project_environment  # noqa: E402
 Install = Callable[..., Path]
 START_FIRST = (
     *("test_doctor.py", "test_projects.py", "test_tutorial.py", "test_airflow_versions.py"),
-    "test_compression_is_durable.py",
-    "test_agents.py",
+    *("test_least_privilege.py", "test_compression_is_durable.py", "test_agents.py", "test_workflow.py"),
 )
 
 
