@@ -20,10 +20,16 @@ sys.path.insert(0, str(ROOT))
 from requirements.environment import project_environment  # noqa: E402
 
 Install = Callable[..., Path]
-START_FIRST = (
-    *("test_doctor.py", "test_projects.py", "test_tutorial.py", "test_airflow_versions.py"),
-    *("test_least_privilege.py", "test_compression_is_durable.py", "test_agents.py", "test_workflow.py"),
-)
+START_FIRST = {
+    "test_doctor.py",
+    "test_projects.py",
+    "test_tutorial.py",
+    "test_airflow_versions.py",
+    "test_least_privilege.py",
+    "test_compression_is_durable.py",
+    "test_agents.py",
+    "test_workflow.py",
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -451,8 +451,8 @@ def cleared_and_run_again(run: Run) -> None:
 @case("two runs of the same Dag at once")
 def two_runs(run: Run) -> None:
     other = Run(run.site, run.backend, f"{run.run_id}-twin")
-    # In the same bucket.
     run.pushes += 1
+    # In the same bucket.
     other.set(**{name: value for name, value in run.environment.items() if name != "FIRE_GATES"})
     try:
         run.trigger()
