@@ -306,7 +306,13 @@ ABOUT = {
 WORDS = {
     "cookiecutter.__own_class": "`xcom_backend=object_storage`, and `compression` other than `none` or `airflow=2`",
     "cookiecutter.__clear_class": "`xcom_backend=object_storage`, `clear_override=true` and `airflow=2`",
-    "'azure' in [cookiecutter.cloud, cookiecutter.__mirror_cloud]": "the store or the mirror is on Azure",
+    "cookiecutter.__custom": "`xcom_backend=custom`",
+    "cookiecutter.__custom_3": "`xcom_backend=custom` and `airflow=3`",
+    "cookiecutter.__clear_2": "`clear_override=true` and `airflow=2`",
+    "cookiecutter.__custom_clear": "`xcom_backend=custom` and `clear_override=true` and `airflow=2`",
+    "cookiecutter.__infra": "`cloud` other than `local`",
+    "cookiecutter.__github": "`ci=github`",
+    "cookiecutter.__azurite": "the store or the mirror is on Azure",
 }
 # A file with a version for each of these answers.
 ALL_OF = {
