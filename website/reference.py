@@ -311,13 +311,15 @@ WORDS = {
     "cookiecutter.__clear_2": "`clear_override=true` and `airflow=2`",
     "cookiecutter.__custom_clear": "`xcom_backend=custom` and `clear_override=true` and `airflow=2`",
     "cookiecutter.__infra": "`cloud` other than `local`",
+    "cookiecutter.__aws": "`cloud=aws`",
+    "cookiecutter.__gcp": "`cloud=gcp`",
+    "cookiecutter.__azure": "`cloud=azure`",
     "cookiecutter.__github": "`ci=github`",
     "cookiecutter.__azurite": "the store or the mirror is on Azure",
 }
 # A file with a version for each of these answers.
 ALL_OF = {
     "`airflow=2` or `airflow=3`": "always",
-    "`cloud=aws` or `cloud=azure` or `cloud=gcp`": "`cloud` other than `local`",
 }
 FOLDERS = {
     "": "The root",
