@@ -27,12 +27,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
+from benchmarks.faulty_proxy import HOST, proxy
+from tools.demo.start import bake
+from tools.environments import project_environment
+from tools.processes import free_port
 
-from benchmarks.faulty_proxy import HOST, proxy  # noqa: E402
-from demo.demo import bake  # noqa: E402
-from requirements.environment import project_environment  # noqa: E402
+ROOT = Path(__file__).parent.parent
 
 REPORT = ROOT / "docs" / "reference" / "compression-measured.md"
 BACKENDS = {
@@ -109,6 +109,7 @@ def start_in_project(runs: int) -> NoReturn:
     answers = {"compression": "gzip"}
     projects = [bake({**answers, "cloud": cloud, "project_slug": f"xcom-proof-{cloud}"}) for cloud in ("aws", "gcp")]
     python = project_environment("proof", [project / "requirements-dev.txt" for project in projects])
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(projects[0] / "tests")])
     os.execv(python, [str(python), __file__, f"--runs={runs}", f"--project={projects[0]}"])  # noqa: S606
 
 
@@ -116,7 +117,6 @@ def measure(project: Path, runs: int) -> list[Push]:
     """Run the Dags with each backend, and return what became of each push."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as on Ctrl-C, all that was started ends too
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # moto need not tell each request
-    sys.path.insert(0, str(project / "tests"))
     home = project / ".airflow-proof"
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir()
@@ -159,8 +159,6 @@ class Airflow:
 
     def __init__(self, home: Path, project: Path, stores: list[Store]) -> None:
         """Make all settings but the backend, with nothing of this machine's own Airflow and clouds."""
-        from object_stores import free_port
-
         self.home = home
         self.port = free_port()
         self.processes: list[subprocess.Popen[bytes]] = []

@@ -436,7 +436,7 @@ def main() -> int:
         measured = measure(arguments, paths)
     load.append(os.getloadavg()[0])
     if not arguments.only and not arguments.store:
-        from benchmarks import report
+        from tools.pages import benchmarks as report
 
         kept = {"measured": measured, "rounds": arguments.rounds, "load": load, "machine": machine()}
         (HOME / "measured.json").write_text(json.dumps(kept, indent=1))
@@ -454,8 +454,8 @@ def machine() -> str:
 
 def start_in_project(arguments: list[str]) -> NoReturn:
     """Bake, install what the projects of three clouds need, and go on as this script in that environment."""
-    from demo.demo import bake
-    from requirements.environment import project_environment
+    from tools.demo.start import bake
+    from tools.environments import project_environment
 
     print("Installing what custom bakes of three clouds need into .venv-bench (the first time about 1 minute).")
     print("Then measuring: about 20 minutes on 2 cores. Use --only=frame and --rounds=1 for a quick look.", flush=True)
@@ -465,6 +465,7 @@ def start_in_project(arguments: list[str]) -> NoReturn:
     ]
     python = project_environment("bench", [project / "requirements-dev.txt" for project in projects])
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an image has the bytecode of its packages
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(projects[0])])
     os.execv(python, [str(python), __file__, *arguments, f"--project={projects[0]}"])  # noqa: S606
 
 
@@ -491,10 +492,9 @@ def open_server(project: Path) -> Iterator[dict[str, str]]:
                 "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
                 "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
                 "AWS_EC2_METADATA_DISABLED": "true",
-                "PYTHONPATH": str(project),
+                "PYTHONPATH": os.pathsep.join([str(ROOT), str(project)]),
             }
         )
-        sys.path.insert(0, str(project))
         try:
             yield {"s3": "s3://bench@bucket/xcom", "file": f"file://{HOME}/files"}
         finally:
@@ -617,7 +617,6 @@ def median(results: list[Result]) -> Result:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
     try:
         sys.exit(main())
     except KeyboardInterrupt:

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from baking import ROOT, Bake
-from baking import bake as bake_into
 from filelock import FileLock
+
+from tools.baking import Bake, Install
+from tools.baking import bake as bake_into
+from tools.environments import project_environment
 
 # What cookiecutter tells of its doings would bury what a failed test has to say.
 logging.getLogger("cookiecutter").propagate = False
 
-sys.path.insert(0, str(ROOT))
-from requirements.environment import project_environment  # noqa: E402
-
-Install = Callable[..., Path]
 START_FIRST = {
     "test_doctor.py",
     "test_projects.py",

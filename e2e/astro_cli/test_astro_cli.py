@@ -22,12 +22,13 @@ from typing import Any
 import pytest
 import requests
 import vendor
-from background import BUCKET, bucket, free_port, keys_in, rows_of, trigger, wait_for
-from baking import CONFIG, ROOT, bake, clean_environment, environment_of_a_project, paths_of, run
-from tested_with import record_cli
 from vendor import Vendor
 
-from requirements.environment import project_environment
+from tools.background import BUCKET, bucket, keys_in, rows_of, trigger, wait_for
+from tools.baking import CONFIG, ROOT, bake, clean_environment, environment_of_a_project, paths_of, run
+from tools.environments import project_environment
+from tools.processes import free_port
+from tools.tested_with import record_cli
 
 ASTRO = os.environ.get("ASTRO") or shutil.which("astro")
 OLDEST = (1, 45)

@@ -26,13 +26,13 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import requests
-from baking import Answers, bake
 from dotenv import dotenv_values
 
 from e2e.cluster.network import Network, Place, open_network
-from e2e.cluster.processes import Process, free_port
 from e2e.cluster.servers import PostgreSQL, Redis, Store
-from requirements.environment import ROOT, project_environment
+from tools.baking import Answers, bake
+from tools.environments import ROOT, project_environment
+from tools.processes import Process, free_port
 
 HERE = Path(__file__).parent
 PATH = "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH"

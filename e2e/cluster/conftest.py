@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from e2e.cluster.cluster import Cluster, running_cluster
-from requirements.environment import versions
+from tools.environments import ROOT, versions
 
 HERE = Path(__file__).parent
-RESULTS = HERE / "results.json"
+RESULTS = ROOT / "records" / "cluster.json"
 RECORDING = os.environ.get("XCOM_TEMPLATE_RECORD") == "1"
 
 Record = Callable[[str, Any], None]
@@ -47,7 +47,7 @@ def s3() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def record() -> Record:
-    """Return what writes a result into ``results.json`` when `make cluster` asks for it, and prints it always."""
+    """Return what writes a result into ``records/cluster.json`` when `make cluster` asks for it, and prints it always."""
 
     def write(name: str, result: Any) -> None:
         print(f"{name}: {json.dumps(result)}")
@@ -62,7 +62,7 @@ def record() -> Record:
 def pytest_sessionfinish(exitstatus: int) -> None:
     """Write docs/reference/cluster.md anew from what was recorded."""
     if RECORDING and exitstatus == 0:
-        from e2e.cluster.page import write_page
+        from tools.pages.cluster import write_page
 
         write_page(json.loads(RESULTS.read_text()))
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from requirements.debian import NoProgramError, program
+from tools.debian import NoProgramError, program
 
 
 @dataclass(frozen=True)

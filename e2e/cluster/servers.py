@@ -10,8 +10,8 @@ import subprocess
 from pathlib import Path
 
 from e2e.cluster.network import Network, Place
-from e2e.cluster.processes import Process, free_port, listens
-from requirements.debian import program
+from tools.debian import program
+from tools.processes import Process, free_port, listens
 
 SECONDS = 120  # that a server may take to start, on a busy machine
 STORE = Path(__file__).parent / "store.py"

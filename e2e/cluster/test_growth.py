@@ -10,11 +10,11 @@ import sys
 from typing import Any
 
 import pytest
-from baking import bake
 
 from e2e.cluster.cluster import environment
 from e2e.cluster.conftest import HERE, RECORDING, Record
-from requirements.environment import ROOT
+from tools.baking import bake
+from tools.environments import ROOT
 
 PAGE = 1000  # the most objects of one answer of S3 to a listing, and of one request to delete
 PART, MULTIPART = 2**24, 256 * 2**20  # bytes of a part, and from how many on there are parts

@@ -14,8 +14,8 @@ import pytest
 
 from e2e.cluster.cluster import BACKEND, CUSTOM, DATABASE, PROVIDER, USER, Cluster, Run
 from e2e.cluster.conftest import RECORDING, Record, machine
-from requirements.debian import find, program
-from requirements.environment import ROOT
+from tools.debian import find, program
+from tools.environments import ROOT
 
 BROWSER = Path(__file__).parent / "browser.py"
 # Airflow's components, as the API server calls them.

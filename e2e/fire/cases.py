@@ -11,8 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.fire.proxy import HOST, Proxy
-from e2e.fire.site import BOUND, PATIENCE, Run, Site, clean, free_port, until
+from e2e.fire.site import BOUND, PATIENCE, Run, Site, clean, until
+from tools.processes import free_port
+from tools.proxy import HOST, Proxy
 
 LONG = "x" * 244
 UMLAUTS = "Zürich_ночь_東京"
@@ -513,7 +514,7 @@ def full_disk_of_the_store(run: Run) -> None:
 
 @case("the worker's clock is an hour ahead", bound=240)
 def clock_skew(run: Run) -> None:
-    from requirements.debian import program
+    from tools.debian import program
 
     program("faketime", "faketime")
     library = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent.parent
-sys.path[:0] = [path for path in (str(ROOT), str(ROOT / "tests")) if path not in sys.path]
-
-from baking import bake  # noqa: E402
-
-from e2e.fire.cases import CASES, Outcome, Outcomes, play, restart_airflow  # noqa: E402
-from e2e.fire.page import backends_of, write  # noqa: E402
-from e2e.fire.site import BACKENDS, OVER, Site  # noqa: E402
-from requirements.debian import program  # noqa: E402
-from requirements.environment import project_environment  # noqa: E402
+from e2e.fire.cases import CASES, Outcome, Outcomes, play, restart_airflow
+from e2e.fire.site import BACKENDS, OVER, Site
+from tools.baking import ROOT, bake
+from tools.debian import program
+from tools.environments import project_environment
+from tools.pages.fire import backends_of, write
 
 AT_ONCE = 8
 CASE = {"name", "backend"}  # the parameters of a test that plays a case
@@ -32,8 +26,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     project = bake(folder, folder / "bake", {"cloud": "aws", "xcom_backend": "custom"}, accept_hooks=False)
     requirements = [
         project / "requirements-dev.txt",
-        ROOT / "tests" / "upgrade" / "requirements.txt",
-        Path(__file__).parent / "requirements.txt",
+        ROOT / "requirements" / "upgrade.in",
+        ROOT / "requirements" / "fire.in",
     ]
     python = project_environment("fire", requirements)
     for name, package in (("initdb", "postgresql"), ("faketime", "faketime")):

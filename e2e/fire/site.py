@@ -22,7 +22,8 @@ from urllib.parse import quote
 
 import requests
 
-from e2e.fire.proxy import HOST, Fault, Proxy
+from tools.processes import free_port
+from tools.proxy import HOST, Fault, Proxy
 
 ROOT = Path(__file__).parent.parent.parent
 HERE = Path(__file__).parent
@@ -37,13 +38,6 @@ DEADLINE = 20  # seconds: RETRY_DEADLINE of the custom class
 BOUND = 180.0  # seconds after which a run that does not end counts as hanging
 PATIENCE = 400.0  # seconds for what has to come, on the busiest machine
 OVER = threading.Event()  # set when pytest ends before the cases have
-
-
-def free_port() -> int:
-    """Return a TCP port of loopback that nothing listens on right now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def until(what: Callable[[], Any], seconds: float, message: str) -> Any:
@@ -234,7 +228,7 @@ def kill_session(leader: int) -> None:
 @contextmanager
 def postgresql() -> Iterator[str]:
     """Start a PostgreSQL server on loopback and yield the URL of its database."""
-    from requirements.debian import program
+    from tools.debian import program
 
     initdb, pg_ctl = program("initdb", "postgresql"), program("pg_ctl", "postgresql")
     port = free_port()

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from e2e.fire.cases import CASES, Outcomes
-from e2e.fire.page import backends_of, read
+from tools.pages.fire import backends_of, read
 
 GOOD = {"value", "failed with the reason"}
 PAIRS = [

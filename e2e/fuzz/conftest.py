@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent.parent
-sys.path[:0] = [path for path in (str(ROOT), str(ROOT / "tests")) if path not in sys.path]
-
-from baking import bake  # noqa: E402
-
-from requirements.environment import project_environment  # noqa: E402
+from tools.baking import ROOT, bake
+from tools.environments import project_environment
 
 
 @pytest.fixture(scope="session")
@@ -25,4 +20,4 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def python(project: Path) -> Path:
     """Return the Python that has what the project asks for, and the fuzzer."""
-    return project_environment("fuzz", [project / "requirements-dev.txt", Path(__file__).parent / "requirements.txt"])
+    return project_environment("fuzz", [project / "requirements-dev.txt", ROOT / "requirements" / "fuzz.in"])

@@ -1,5 +1,7 @@
 """What is fuzzed: the codecs, decompression, the reference parser, keys and paths. Runs in the project's environment.
 
+test_fuzz.py sets what Airflow reads when it is imported.
+
 `python targets.py <target> [libFuzzer's options] [folders of the corpus]` runs until an invariant breaks or the time is
 over; `python targets.py --seeds <folder>` writes the first corpus.
 """
@@ -13,31 +15,21 @@ import logging
 import os
 import shlex
 import sys
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-FOLDER = tempfile.mkdtemp(prefix="xcom-fuzz-")
-os.environ |= {
-    "AIRFLOW_HOME": FOLDER,
-    "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH": f"file://{FOLDER}/xcom",
-    "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD": "0",
-    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-    "AIRFLOW__XCOM_BACKEND__MAX_DECODED_BYTES": str(2**20),
-}
-
-import atheris  # noqa: E402
+import atheris
 
 with atheris.instrument_imports(include=["include", "numpy.lib.format", "zipfile"]):
+    import numpy as np
+    import pandas as pd
+    import pyarrow as pa
     from include.xcom_backend import backend, codecs, compression, reference
 
-import numpy as np  # noqa: E402
-import pandas as pd  # noqa: E402
-import pyarrow as pa  # noqa: E402
-
-LIMIT = 2**20
+FOLDER = os.environ["AIRFLOW_HOME"]
+LIMIT = int(os.environ["AIRFLOW__XCOM_BACKEND__MAX_DECODED_BYTES"])
 SAFE = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:+-~")
 COORDINATES = reference.Coordinates("dag", "manual__2026-01-01T00:00:00+00:00", "task", -1, "return_value")
 # Not Parquet: broken bytes can end the process inside of pyarrow, which its own project fuzzes. It gets only bytes

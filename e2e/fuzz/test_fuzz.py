@@ -7,7 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from baking import clean_environment, run
+
+from tools.baking import clean_environment, run
 
 HERE = Path(__file__).parent
 CORPUS = HERE / "corpus"
@@ -23,6 +24,13 @@ def test_nothing_breaks(target: str, project: Path, python: Path, tmp_path: Path
     fuzz = [python, "-W", "ignore", HERE / "targets.py", target, *OPTIONS, f"-artifact_prefix={tmp_path}/"]
     environment = clean_environment(tmp_path, PYTHONPATH=str(project), PYTHONDONTWRITEBYTECODE="1")
     environment = {name: value for name, value in environment.items() if not name.startswith("AIRFLOW")}
+    environment |= {
+        "AIRFLOW_HOME": str(tmp_path / "airflow"),
+        "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH": f"file://{tmp_path}/airflow/xcom",
+        "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD": "0",
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__XCOM_BACKEND__MAX_DECODED_BYTES": str(2**20),
+    }
     limit = {"cwd": tmp_path, "env": environment, "timeout": SECONDS + 300}
     done = run(*fuzz, f"-max_total_time={SECONDS}", found, kept, **limit)
     broken = [f"{file.name}: {file.read_bytes()!r}" for file in tmp_path.glob("*-*") if file.is_file()]

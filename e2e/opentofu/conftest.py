@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from baking import bake
+
+from tools.baking import bake
 
 
 @pytest.fixture(scope="session")

@@ -9,14 +9,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))
+from tools import gotools
 
-from requirements import gotools  # noqa: E402
+ROOT = Path(__file__).parents[2]
 
 MODULE = "github.com/hashicorp/terraform-provider-aws"
 # The proxy has this module's newer versions only by commit: this one is just after 6.47.

@@ -18,7 +18,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from requirements.gotools import TOOLS
+from tools.gotools import TOOLS
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ import json
 import os
 import platform
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,15 +16,13 @@ from typing import Any
 import providers
 import pytest
 
+from tools.background import moto_server
+from tools.baking import run
+from tools.environments import project_environment
+from tools.gotools import go_tool
+from tools.pages import least_privilege
+
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-
-from background import moto_server  # noqa: E402
-from baking import run  # noqa: E402
-
-from requirements.environment import project_environment  # noqa: E402
-from requirements.gotools import go_tool  # noqa: E402
-from website import least_privilege  # noqa: E402
 
 TOFU = ("github.com/opentofu/opentofu", "v1.12.6", "cmd/tofu")
 ROLE = "arn:aws:iam::123456789012:oidc-provider/oidc.eks.eu-central-1.amazonaws.com/id/EXAMPLE"

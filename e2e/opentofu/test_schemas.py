@@ -13,7 +13,7 @@ import pytest
 import schemas
 from packaging.specifiers import SpecifierSet
 
-from requirements.environment import project_environment
+from tools.environments import project_environment
 
 pytestmark = pytest.mark.slice
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from baking import bake, run
 
-from requirements.gotools import go_tool
+from tools.baking import bake, run
+from tools.gotools import go_tool
 
 BAKES = [{"cloud": "aws"}, {"cloud": "local"}, {"cloud": "gcp", "airflow": "2", "astro_sdk": True}]
 

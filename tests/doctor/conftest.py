@@ -1,6 +1,7 @@
 """A project in a temporary folder, a real store, and the doctor that looks at both.
 
-The doctor and the emulators are those of a baked project: `XCOM_PROJECT` is its folder. tests/test_doctor.py runs this.
+The doctor and the emulators are those of a baked project: `XCOM_PROJECT` is its folder.
+tests/projects/test_doctor.py runs this.
 """
 
 from __future__ import annotations
@@ -15,17 +16,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import emulators
+import object_stores
 import pytest
 
 HERE = Path(__file__).parent
 if "XCOM_PROJECT" not in os.environ:
-    raise pytest.UsageError("XCOM_PROJECT is not set: run tests/test_doctor.py, which bakes a project and sets it")
+    raise pytest.UsageError("XCOM_PROJECT is not set: run tests/projects/test_doctor.py, which bakes a project")
 PROJECT = Path(os.environ["XCOM_PROJECT"])
-sys.path[:0] = [str(HERE), str(PROJECT)]
-sys.path.append(str(PROJECT / "tests"))
-
-import emulators  # noqa: E402
-import object_stores  # noqa: E402
 
 BACKEND = "AIRFLOW__CORE__XCOM_BACKEND"
 PATH = "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import BACKEND, COMPRESSION, PATH, PROVIDER, THRESHOLD
+from include.xcom_doctor.situation import load_airflow as _real_load
 
 CONN = "AIRFLOW_CONN_MY_AWS_CONN"
 
@@ -255,9 +256,6 @@ def without_filesystems() -> Any:
     airflow = load_airflow.__wrapped__() if hasattr(load_airflow, "__wrapped__") else _real_load()
     airflow.has_fs = lambda scheme: scheme == "file"
     return airflow
-
-
-from include.xcom_doctor.situation import load_airflow as _real_load  # noqa: E402
 
 
 def test_path_without_connection(on_s3: Any) -> None:

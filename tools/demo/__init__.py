@@ -1,0 +1,1 @@
+"""`make demo`: a project, run on real Airflow with a real object store."""

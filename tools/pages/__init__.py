@@ -1,0 +1,1 @@
+"""What writes, builds and checks the pages of docs/ and README.md."""

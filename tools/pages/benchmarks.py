@@ -1,0 +1,259 @@
+"""Writes what `make bench` measured into docs/reference/benchmarks.md, between its markers, and draws the picture."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import log10
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "reference" / "benchmarks.md"
+PICTURE = ROOT / "docs" / "images" / "benchmarks.svg"
+SECTION = re.compile(r"(<!-- results: .*? -->\n).*?(<!-- end of results -->)", re.DOTALL)
+PAYLOADS = {
+    "frame": "1M x 4 DataFrame",
+    "records": "150,000 records, 11 MB",
+    "nested": "1 MB nested dict",
+    "array": "64 MB NumPy array",
+    "gigabyte": "1 GB of bytes",
+}
+WORDS = {True: "yes", False: "**no**", None: ""}
+COLOURS = {"provider": "#9aa5b1", "custom": "#0b7285", "floor": "#d9a441"}
+CONTENDERS = (
+    *("provider", "provider+gzip", "provider+zip", "csv", "dual write"),
+    *("custom", "custom+zstd", "custom over s3fs", "floor"),
+)
+MB = 2**20
+
+
+@dataclass(frozen=True)
+class Aim:
+    """One cell of the table of aims."""
+
+    what: str
+    aim: str
+    clock: str
+    met: bool
+    cpu: str = ""
+    cpu_met: bool | None = None
+    floor: str = ""  # what the bare library and client come to
+
+
+class Measured:
+    """The medians, looked up by case."""
+
+    def __init__(self, found: dict[str, dict[str, float]]) -> None:
+        """Keep the medians."""
+        self.found = found
+
+    def get(self, case: str, number: str = "seconds") -> float:
+        """Return one median; NaN if the contender refused."""
+        return self.found.get(case, {}).get(number, float("nan"))
+
+    def ratio(self, above: str, below: str, number: str = "seconds") -> float:
+        """Return one median by another."""
+        return self.get(above, number) / self.get(below, number)
+
+
+def aims(found: Measured) -> Iterator[Aim]:
+    """Yield every aim with what was measured on the S3 server."""
+    faster = {"frame": (3, 3.5), "records": (5, 7), "nested": (4, 5), "array": (20, 20)}
+    for payload, wanted in faster.items():
+        for action, least in zip(("push", "pull"), wanted, strict=True):
+            cases = (f"s3/{payload}/provider/{action}", f"s3/{payload}/custom/{action}")
+            clock, cpu = found.ratio(*cases), found.ratio(*cases, "cpu")
+            words = f"{PAYLOADS[payload]}: {action} against the provider"
+            floor = f"{found.ratio(cases[0], f's3/{payload}/floor/{action}'):.1f} x"
+            yield Aim(
+                words, f"{least:g} x faster", f"{clock:.1f} x", clock >= least, f"{cpu:.1f} x", cpu >= least, floor
+            )
+    for payload, name, most in (("frame", "custom", 0.42), ("records", "custom+zstd", 0.1), ("array", "custom", 0.45)):
+        size = found.ratio(f"s3/{payload}/{name}/push", f"s3/{payload}/provider/push", "stored")
+        yield Aim(f"{PAYLOADS[payload]}: stored bytes ({name})", f"{most} x", f"{size:.3f} x", size <= most)
+    for action in ("push", "pull"):
+        cases = (f"s3/records/provider/{action}", f"s3/records/custom+zstd/{action}")
+        clock, cpu = found.ratio(*cases), found.ratio(*cases, "cpu")
+        words = f"{PAYLOADS['records']}: {action} with zstd"
+        yield Aim(words, "still faster", f"{clock:.1f} x", clock > 1, f"{cpu:.1f} x", cpu > 1)
+    for payload, most in (("frame", 0.5), ("array", 0.15)):
+        for action in ("push", "pull"):
+            size, bare = (
+                found.ratio(f"s3/{payload}/{name}/{action}", f"s3/{payload}/provider/{action}", "added")
+                for name in ("custom", "floor")
+            )
+            words = f"{PAYLOADS[payload]}: added peak memory, {action}"
+            yield Aim(words, f"{most} x", f"{size:.2f} x", size <= most, floor=f"{bare:.2f} x")
+    for payload, most, value in (
+        ("records", 1.2, found.get("s3/records/custom/pull", "kept")),
+        ("gigabyte", 1.3, 1024.0 * MB),
+    ):
+        for action in ("push", "pull"):
+            size, bare = (found.get(f"s3/{payload}/{name}/{action}", "added") / value for name in ("custom", "floor"))
+            words = f"{PAYLOADS[payload]}: added peak memory by the value, {action}"
+            yield Aim(words, f"{most} x", f"{size:.2f} x", size <= most, floor=f"{bare:.2f} x")
+    for action in ("push", "pull"):
+        cases = ("file/small/custom", "file/small/provider")
+        clock, cpu = found.ratio(*cases, action), found.ratio(*cases, f"{action} cpu")
+        words = f"100 B dict: {action} by the provider's"
+        yield Aim(words, "1 x (not slower)", f"{clock:.2f} x", clock <= 1, f"{cpu:.2f} x", cpu <= 1)
+    many = found.found.get("s3/many/custom", {})
+    if many:
+        clock, cpu = many["last"] / many["first"], many["last cpu"] / many["first cpu"]
+        words = "2,000 x 200 KB: throughput, last tenth by the first"
+        yield Aim(words, "flat: 0.9 x", f"{clock:.2f} x", clock >= 0.9, f"{cpu:.2f} x", cpu >= 0.9)
+        words = f"{many['grown'] / MB:.1f} MB, {many['connections']:.0f} connections"
+        yield Aim("2,000 x 200 KB: growth", "none", words, many["grown"] < 8 * MB and many["connections"] < 1)
+    for payload, words in PAYLOADS.items():
+        for action in ("push", "pull"):
+            cases = (f"s3/{payload}/custom/{action}", f"s3/{payload}/floor/{action}")
+            clock, cpu = found.ratio(*cases), found.ratio(*cases, "cpu")
+            yield Aim(
+                f"{words}: {action} by the floor", "1.3 x", f"{clock:.2f} x", clock <= 1.3, f"{cpu:.2f} x", cpu <= 1.3
+            )
+    for what, case, most in (
+        ("first pull of 100 B", "cold/row/custom", 20),
+        ("first push and pull of 1 MB", "cold/object/custom", 500),
+    ):
+        clock, cpu = found.get(case) * 1000, found.get(case, "cpu") * 1000
+        bare = found.get(case.replace("custom", "floor")) * 1000
+        floor = "" if bare != bare else f"{bare:.0f} ms"
+        yield Aim(f"cold: {what}", f"{most} ms", f"{clock:.0f} ms", clock <= most, f"{cpu:.0f} ms", cpu <= most, floor)
+    counts = [f"{found.get('s3/requests/custom', action):.0f}" for action in ("push", "pull", "purge")]
+    yield Aim("requests per push / pull / purge", "1 / 1 / 1", " / ".join(counts), counts == ["1", "1", "1"])
+
+
+def times_table(found: Measured, store: str) -> Iterator[str]:
+    """Yield the lines of the table of one store."""
+    yield "| Payload | Contender | push ms | pull ms | CPU push | CPU pull | peak push MB | peak pull MB | stored MB |"
+    yield "| --- | --- | --: | --: | --: | --: | --: | --: | --: |"
+    for payload, words in PAYLOADS.items():
+        for name in CONTENDERS:
+            cases = [f"{store}/{payload}/{name}/{action}" for action in ("push", "pull")]
+            if cases[0] not in found.found:
+                continue
+            if not found.found[cases[0]]:
+                yield f"| {words} | {name} | refuses | | | | | | |"
+                continue
+            cells = [f"{found.get(case, 'seconds') * 1000:,.1f}" for case in cases]
+            cells += [f"{found.get(case, 'cpu') * 1000:,.1f}" for case in cases]
+            cells += [f"{found.get(case, 'added') / MB:,.0f}" for case in cases]
+            cells.append(f"{found.get(cases[0], 'stored') / MB:,.1f}" if store == "s3" else "")
+            differs = " (gives back other values)" if f"{store}/{payload}/{name}/differs" in found.found else ""
+            yield f"| {words} | {name}{differs} | {' | '.join(cells)} |"
+
+
+def other_table(found: Measured) -> Iterator[str]:
+    """Yield the lines of the table of what is no payload."""
+    names = ("default", "provider", "custom", "custom over s3fs", "floor")
+    yield "| What | BaseXCom | provider | custom | custom over s3fs | floor |"
+    yield "| --- | --: | --: | --: | --: | --: |"
+    rows = [
+        ("cold: first pull of 100 B, ms", "cold/row/{}", "seconds", 1000.0),
+        ("the same by CPU time", "cold/row/{}", "cpu", 1000.0),
+        ("cold: first push and pull of 1 MB, ms", "cold/object/{}", "seconds", 1000.0),
+        ("the same by CPU time", "cold/object/{}", "cpu", 1000.0),
+        ("100 B dict: push, us", "file/small/{}", "push", 1.0),
+        ("100 B dict: pull, us", "file/small/{}", "pull", 1.0),
+    ]
+    for store in ("s3", "file"):
+        rows.append((f"2,000 x 200 KB, {store}: pushes a second, first tenth", f"{store}/many/{{}}", "first", 1.0))
+        rows.append((f"2,000 x 200 KB, {store}: pushes a second, last tenth", f"{store}/many/{{}}", "last", 1.0))
+        rows.append((f"2,000 x 200 KB, {store}: growth of memory, MB", f"{store}/many/{{}}", "grown", 1 / MB))
+    rows.append(("2,000 x 200 KB, s3: new connections", "s3/many/{}", "connections", 1.0))
+    rows += [(f"requests of a {action} of 1 MB", "s3/requests/{}", action, 1.0) for action in ("push", "pull", "purge")]
+    for words, case, number, factor in rows:
+        values = [found.get(case.format(name), number) * factor for name in names]
+        yield f"| {words} | {' | '.join('' if value != value else f'{value:,.3g}' for value in values)} |"
+
+
+def steps_table(found: Measured) -> Iterator[str]:
+    """Yield the lines of the table of steps."""
+    yield "| Payload | Of a | Step | ms of CPU time |"
+    yield "| --- | --- | --- | --: |"
+    for case, taken in found.found.get("steps", {}).items():
+        payload, action, step = case.split("/")
+        yield f"| {PAYLOADS[payload]} | {action} | {step} | {taken:.1f} |"
+
+
+def picture(found: Measured) -> str:
+    """Return bars of the times on the S3 server, on a logarithmic scale, as SVG."""
+    bars, top = [], 46
+    for payload, words in PAYLOADS.items():
+        bars.append(f'<text x="16" y="{top + 12}" class="title">{words}</text>')
+        top += 22
+        for action in ("push", "pull"):
+            for name, colour in COLOURS.items():
+                seconds = found.get(f"s3/{payload}/{name}/{action}")
+                label = "refuses" if seconds != seconds else f"{seconds * 1000:,.0f} ms"
+                width = 0 if seconds != seconds else max(2, 115 * log10(seconds * 1000 + 1))
+                bars.append(f'<text x="150" y="{top + 10}" text-anchor="end">{name} {action}</text>')
+                bars.append(f'<rect x="156" y="{top}" width="{width:.0f}" height="12" fill="{colour}"/>')
+                bars.append(f'<text x="{162 + width:.0f}" y="{top + 10}">{label}</text>')
+                top += 15
+        top += 12
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 680 {top}" role="img" aria-label="Times of XCom '
+            'backends" font-family="sans-serif" font-size="11">',
+            "<style>text{fill:#24292f}.title{font-weight:bold;font-size:13px}</style>",
+            f'<rect width="680" height="{top}" fill="#ffffff"/>',
+            '<text x="16" y="24" class="title">Milliseconds on an S3 server on loopback, logarithmic scale</text>',
+            *bars,
+            "</svg>\n",
+        ]
+    )
+
+
+def write(kept: dict[str, Any]) -> None:
+    """Print the tables and write them into the page, with the picture beside them."""
+    found = Measured(kept["measured"])
+    rows = list(aims(found))
+    lines = [
+        f"`make bench`, {kept['rounds']} rounds, medians. {kept['machine']}. Load of the machine (1 minute): "
+        f"{kept['load'][0]:.1f} at the start, {kept['load'][1]:.1f} at the end. A push that is the first of its round "
+        f"takes {found.get('order', 'first'):.2f} times the CPU time of the same push later in a round.",
+        "",
+        f"### Aims: {sum(row.met for row in rows)} of {len(rows)} met",
+        "",
+        "| What | Aim | By the clock | Met | By CPU time | Met | The floor, by the clock |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        *(
+            f"| {row.what} | {row.aim} | {row.clock} | {WORDS[row.met]} "
+            f"| {row.cpu} | {WORDS[row.cpu_met]} | {row.floor} |"
+            for row in rows
+        ),
+        "",
+        "![Times of the contenders](../images/benchmarks.svg)",
+        "",
+        "### S3",
+        "",
+        *times_table(found, "s3"),
+        "",
+        "### A local folder",
+        "",
+        *times_table(found, "file"),
+        "",
+        "### Cold start, small values, many values, requests",
+        "",
+        *other_table(found),
+        "",
+        "### Where the custom class spends its time",
+        "",
+        *steps_table(found),
+        "",
+    ]
+    text = "\n".join(lines)
+    print(f"\n{text}")
+    PAGE.write_text(SECTION.sub(lambda match: match[1] + text + match[2], PAGE.read_text()))
+    PICTURE.parent.mkdir(exist_ok=True)
+    PICTURE.write_text(picture(found))
+    print(f"Written to {PAGE.relative_to(ROOT)} and {PICTURE.relative_to(ROOT)}.")
+
+
+if __name__ == "__main__":  # once more from the last measurements: report.py .demo/bench/measured.json
+    write(json.loads(Path(sys.argv[1]).read_text()))

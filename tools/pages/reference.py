@@ -1,0 +1,529 @@
+"""Writes pages of docs/reference/ from what they are about, and the measured tables of docs/how-to/.
+
+`make reference` runs it. The tests hold that nothing on these pages is out of date.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tools import tested_with
+from tools.pages.readme import questions_table
+
+ROOT = Path(__file__).parents[2]
+
+DOCS = ROOT / "docs"
+PROJECT = ROOT / "{{cookiecutter.project_slug}}"
+PACKAGE = PROJECT / "include" / "xcom_backend"
+MADE = "<!-- made by `make reference`: do not edit -->"
+MEASURED = re.compile(r"(<!-- measured, by make reference: (\w+) -->\n).*?(<!-- end of measured -->)", re.DOTALL)
+
+CLOUDS = {"aws": "AWS", "gcp": "Google Cloud", "azure": "Azure", "local": "Local folder"}
+
+
+def main() -> None:
+    """Write all pages."""
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def pages() -> dict[Path, str]:
+    """Return the text of every page by its path."""
+    template = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
+    benchmarks = (DOCS / "reference" / "benchmarks.md").read_text(encoding="utf-8")
+    made = {
+        DOCS / "reference" / "questions.md": "".join(questions(template)),
+        DOCS / "reference" / "settings.md": "".join(settings_page(read_settings())),
+        DOCS / "reference" / "files.md": "".join(files_page(template_files())),
+        DOCS / "reference" / "versions.md": "".join(versions(template)),
+    }
+    for name in ("choose", "dataframes", "fan-out", "move"):
+        page = DOCS / "how-to" / f"{name}.md"
+        made[page] = with_measured(page.read_text(encoding="utf-8"), benchmarks)
+    return made
+
+
+def row(*cells: object) -> str:
+    """Return a row of a Markdown table; a bar in a cell would end it."""
+    return f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in cells)} |\n"
+
+
+def table(*head: str) -> str:
+    """Return the first two lines of a Markdown table."""
+    return row(*head) + row(*("---" for _ in head))
+
+
+# The questions.
+
+
+def questions(template: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the page about the questions, the rules of their answers, and what does not go together."""
+    yield f"""# Every question
+
+{MADE}
+
+These are the questions of `cookiecutter`, in their order. A bad answer is refused before anything is written: the
+message names the answer, the rule and a good one. No question asks for a secret.
+
+{questions_table(dict(template))}
+## Choices
+
+"""
+    for name, choices in template.items():
+        labels = template["__prompts__"].get(name)
+        if name.startswith("_") or not isinstance(choices, list) or not isinstance(labels, dict):
+            continue
+        yield f"### {name}\n\n{table('Choice', 'Means')}"
+        for choice in choices:
+            words = re.sub(rf"^{re.escape(choice)}\s+- ", "", str(labels[choice]))
+            yield row(f"`{choice}`", words)
+        yield "\n"
+    yield f"## Rules\n\n{table('Question', 'Rule', 'A good answer')}"
+    for name, rules in template["_rules"].items():
+        for _, rule, example in rules:
+            yield row(f"`{name}`", rule, f"`{example}`")
+    yield "\nThe rules for `bucket` are those of the cloud:\n\n"
+    yield table("Cloud", "Rule")
+    for cloud, facts in template["_clouds"].items():
+        for _, rule in facts["bucket_rules"]:
+            yield row(f"`{cloud}`", rule)
+    yield f"\n## What does not go together\n\n{table('Answers', 'Why', 'Instead')}"
+    for refused in template["_refused"]:
+        yield row(" and ".join(map(refused_words, refused["answers"].items())), refused["rule"], refused["example"])
+
+
+def refused_words(answer: tuple[str, str]) -> str:
+    """Return an answer of the table of refused combinations as people write it: `(?!none$).+` is all but `none`."""
+    name, pattern = answer
+    but = re.fullmatch(r"\(\?!(\w+)\$\)\.\+", pattern)
+    if but:
+        return f"`{name}` other than `{but[1]}`"
+    return " or ".join(f"`{name}={choice.lower()}`" for choice in pattern.split("|"))
+
+
+# The settings.
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting of an XCom backend: its variable, its default as text, and a good value."""
+
+    section: str
+    name: str
+    default: str
+    good: str
+
+    @property
+    def variable(self) -> str:
+        """Return the environment variable that sets it."""
+        return f"AIRFLOW__{self.section.replace('.', '_')}__{self.name}".upper()
+
+
+# What each setting does. A setting of settings.py that is not here, and one here that is not there, is an error.
+EFFECTS = {
+    "xcom_objectstorage_path": (
+        "Where objects go: `scheme://connection_id@bucket/folder`. With `file://` a folder: relative to the working "
+        "directory, or absolute with a third slash. Give each deployment a folder of its own"
+    ),
+    "xcom_objectstorage_threshold": (
+        "Bytes: -1 keeps every XCom in the metadata database, 0 sends every XCom to the store. Otherwise the provider "
+        "sends a value of so many bytes **or more**, the custom class a value of **more** bytes"
+    ),
+    "xcom_objectstorage_compression": (
+        "`gzip`, `zip`, `bz2`, `lzma`, `xz`, `snappy`, `zstd` or `lz4`; the last three need a package, which the "
+        "template adds. Empty: none. Objects that were written before keep theirs, and are still read"
+    ),
+    "mirror": "A second path: each object is written to both stores at once ([how](../how-to/two-stores.md))",
+    "mirror_writes": "`all`: a push fails if one copy fails. `best_effort`: it warns, and fails only if both fail",
+    "former_paths": "Paths, by comma, to which nothing is written any more. XComs there are still read and purged",
+    "purge_failures": (
+        "`log`: an object that cannot be deleted is an error in the task log. `raise`: the task fails. "
+        "`include/xcom_clear.py` reads it too"
+    ),
+    "allowed_codecs": "Names, by comma: no other type is pushed or pulled ([how](../how-to/restrict-types.md))",
+    "codecs": "Import paths, by comma, of [codecs of your own](../how-to/codecs.md), asked first",
+    "summary": "`false` keeps type, shape, columns and first characters of a value out of the metadata database",
+    "allow_anonymous": "`true` for a store that really is public. Otherwise missing credentials are an error",
+    "retry_deadline": (
+        "Seconds for all tries of one request together, and one more for each MiB that it moves. Only errors that may "
+        "pass are tried again. `include/xcom_clear.py` reads it too"
+    ),
+    "max_decoded_bytes": "The most bytes that an object may have, and may become when it is decompressed: 16 GiB",
+}
+# What an empty default means, where it is not "none".
+NO_DEFAULT = {
+    "xcom_objectstorage_path": "none: required",
+    "allowed_codecs": "all",
+    "xcom_objectstorage_compression": "none",
+}
+SECTIONS = {"PROVIDER": "common.io", "OWN": "xcom_backend"}
+
+
+def read_settings() -> list[Setting]:
+    """Return every setting that include/xcom_backend/settings.py reads, from its source: to import it takes Airflow."""
+    (file,) = PACKAGE.glob("*settings.py*")
+    calls = (node for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(node, ast.Call))
+    found = [read_setting(call) for call in calls if isinstance(call.func, ast.Name) and call.func.id == "_read"]
+    return sorted(found, key=lambda setting: list(EFFECTS).index(setting.name))
+
+
+def read_setting(call: ast.Call) -> Setting:
+    """Return the setting that this call of `_read` is about: section, name, default, converter, rule, a good value."""
+    section, name, default, _, _, good = call.args
+    value = eval(compile(ast.Expression(default), "default", "eval"), {"__builtins__": {"str": str}})  # noqa: S307
+    return Setting(SECTIONS[ast.unparse(section)], ast.literal_eval(name), value, ast.literal_eval(good))
+
+
+def settings_page(settings: list[Setting]) -> Iterator[str]:
+    """Yield the page about all settings."""
+    yield f"""# Every setting
+
+{MADE}
+
+Settings are environment variables. On your machine they stand in `.env`, on a Deployment among its environment
+variables, for Remote Execution Agents in the Helm values. Every process that runs tasks needs the same ones.
+
+Airflow ignores a variable whose name it does not know, without a word. The [doctor](troubleshooting.md) finds such
+names, and the custom class refuses those that begin with `AIRFLOW__XCOM_BACKEND__`.
+
+## For every XCom backend
+
+{table("Setting", "Default", "Effect")}"""
+    yield row(
+        "`AIRFLOW__CORE__XCOM_BACKEND`",
+        "Airflow's own class",
+        "The class that stores XComs: [which there are](#which-class)",
+    )
+    yield row(
+        "`AIRFLOW__CORE__ALLOWED_DESERIALIZATION_CLASSES`",
+        "`airflow.*`",
+        "Patterns, by space, of classes that Airflow may import to read a value ([how](../how-to/restrict-types.md))",
+    )
+    yield row(
+        "`AIRFLOW_CONN_<ID>`",
+        "",
+        "The connection of this ID, as one line of JSON. A worker finds it here before it asks for one made in the UI",
+    )
+    yield f"\n## For object storage\n\nThe provider's class and the custom class read all three.\n\n{settings_table()}"
+    yield from (setting_row(setting) for setting in settings if setting.section == "common.io")
+    yield f"""
+The provider has three more whose names look alike, `AIRFLOW__COMMON_IO__STATE_STORE_OBJECTSTORAGE_…`. They are about
+the state of tasks and assets, not about XComs.
+
+## Only for the custom class
+
+{settings_table()}"""
+    yield from (setting_row(setting) for setting in settings if setting.section == "xcom_backend")
+    yield f"""
+## Which class
+
+{table("`AIRFLOW__CORE__XCOM_BACKEND`", "When")}"""
+    yield row("`airflow.providers.common.io.xcom.backend.XComObjectStorageBackend`", "Airflow 3, no compression")
+    yield row(
+        "`include.xcom_object_storage.XComObjectStorageBackend`",
+        "`compression`, or Airflow 2: the provider's, [without its losses](../explanation/compression.md)",
+    )
+    yield row("`include.xcom_clear.XComObjectStorageBackend`", "the same, with `clear_override` on Airflow 2")
+    yield row("`include.xcom_backend.XComBackend`", "`xcom_backend=custom`: [the custom class](custom-backend.md)")
+    yield f"""
+## For emulators
+
+{table("Setting", "Value", "Effect")}"""
+    yield row(
+        "`GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT`",
+        "`false`",
+        "Keeps gcsfs from asking an emulator of Google Cloud Storage by gRPC, which takes minutes for each push",
+    )
+
+
+def settings_table() -> str:
+    """Return the head of a table of settings."""
+    return table("Setting", "Default", "Effect", "A good value")
+
+
+def setting_row(setting: Setting) -> str:
+    """Return the row of a setting."""
+    default = NO_DEFAULT.get(setting.name, f"`{setting.default}`" if setting.default else "none")
+    return row(f"`{setting.variable}`", default, EFFECTS[setting.name], f"`{setting.good}`")
+
+
+# The emitted files.
+
+
+# One line about each file that has no first line of its own to say it.
+ABOUT = {
+    ".astro/config.yaml": "the project's name, for the Astro CLI",
+    ".astro/dag_integrity_exceptions.txt": "Dag files that the Astro CLI's integrity test leaves out",
+    ".astro/test_dag_integrity_default.py": "the Astro CLI's own test: `astro dev parse` runs it",
+    ".dockerignore": "what stays out of the image",
+    ".env": "the settings and the connection; not committed",
+    ".env.example": "the committed twin of `.env`, without secrets",
+    ".gitignore": "what Git leaves alone: secrets, caches, the local store",
+    "Dockerfile": "Astro Runtime",
+    "README.md": "the next five steps for your cloud, bucket and connection",
+    "airflow_settings.yaml": "connections, pools and variables for local work only; empty",
+    "dags/.airflowignore": "files in `dags/` that are no Dags",
+    "dags/custom_xcom_backend_test.py": "pushes a small and a big object, pulls both, says where each came from",
+    "include/astro_sdk_orders.csv": "what the astro-sdk Dag loads",
+    "include/astro_sdk_totals.sql": "what the astro-sdk Dag transforms it with",
+    "include/__init__.py": "makes `include` importable",
+    "packages.txt": "Debian packages for the image; empty",
+    "plugins/.gitkeep": "keeps the folder in Git",
+    "pyproject.toml": "settings of pytest, ruff and mypy",
+    "requirements.txt": "what the XCom backend needs, pinned as tested",
+    "requirements-dev.txt": "what the tests need, the emulator of your cloud among it",
+    "requirements-no-deps.txt": "astro-sdk-python, installed without its dependencies",
+    "tests/azurite-lock.json": "the exact Azurite that the tests install",
+    # With Terraform and Remote Execution.
+    ".github/workflows/ci.yml": "a workflow that tests, and deploys from the main branch",
+    "Dockerfile.client": "the image of the Remote Execution Agents",
+    "packages-client.txt": "Debian packages for that image; empty",
+    "requirements-client.txt": "what the agents need: the same as `requirements.txt`",
+    "remote-execution/README.md": "the steps to agents that pass XComs through your store",
+    "remote-execution/values.yaml": "Helm values: identity, XCom backend, settings",
+    "infra/.gitignore": "keeps Terraform's state out of Git",
+    "infra/README.md": "the store and its identity by Terraform, step by step",
+    "infra/identity.tf": "who may use the store, with exactly the rights beside it",
+    "infra/main.tf": "the store: private, encrypted, versioned, and it forgets what is old",
+    "infra/outputs.tf": "the path and what else `.env` needs",
+    "infra/policy.json": "the rights on S3",
+    "infra/rights.json": "the rights on Azure",
+    "infra/role.json": "the rights on Google Cloud",
+    "infra/tls-only.json": "refuses requests without TLS",
+    "infra/variables.tf": "what you can change: names, days, who may use it",
+}
+# Conditions in file names that are names of the template's own, in words.
+WORDS = {
+    "cookiecutter.__own_class": "`xcom_backend=object_storage`, and `compression` other than `none` or `airflow=2`",
+    "cookiecutter.__clear_class": "`xcom_backend=object_storage`, `clear_override=true` and `airflow=2`",
+    "cookiecutter.__custom": "`xcom_backend=custom`",
+    "cookiecutter.__custom_3": "`xcom_backend=custom` and `airflow=3`",
+    "cookiecutter.__clear_2": "`clear_override=true` and `airflow=2`",
+    "cookiecutter.__custom_clear": "`xcom_backend=custom` and `clear_override=true` and `airflow=2`",
+    "cookiecutter.__infra": "`cloud` other than `local`",
+    "cookiecutter.__aws": "`cloud=aws`",
+    "cookiecutter.__gcp": "`cloud=gcp`",
+    "cookiecutter.__azure": "`cloud=azure`",
+    "cookiecutter.__github": "`ci=github`",
+    "cookiecutter.__azurite": "the store or the mirror is on Azure",
+}
+# A file with a version for each of these answers.
+ALL_OF = {
+    "`airflow=2` or `airflow=3`": "always",
+}
+FOLDERS = {
+    "": "The root",
+    ".astro": ".astro",
+    ".github": ".github",
+    "dags": "dags",
+    "include": "include",
+    "infra": "infra",
+    "plugins": "plugins",
+    "remote-execution": "remote-execution",
+    "tests": "tests",
+}
+
+
+@dataclass(frozen=True)
+class EmittedFile:
+    """A file of a baked project: its path, what it is for, and with which answers it is there."""
+
+    path: str
+    about: str
+    when: str
+
+    @property
+    def folder(self) -> str:
+        """Return the first folder of the path, empty for the root."""
+        return self.path.partition("/")[0] if "/" in self.path else ""
+
+
+def template_files() -> list[EmittedFile]:
+    """Return every file that a bake can have, as the names in the template say; each path once."""
+    found: dict[str, list[tuple[Path, str]]] = {}
+    for file in sorted(PROJECT.rglob("*")):
+        if file.is_file() and "__pycache__" not in file.parts:
+            path, condition = rendered_name(file.relative_to(PROJECT).as_posix())
+            found.setdefault(path, []).append((file, condition))
+    return [emitted(path, files) for path, files in sorted(found.items())]
+
+
+def rendered_name(name: str) -> tuple[str, str]:
+    """Return the path that a file of the template gets, and the condition in its name, if there is one."""
+    name = re.sub(r"\{\{ '(.*?)' \}\}", r"\1", name)
+    conditions = re.findall(r"\{% if (.*?) %\}", name)
+    return re.sub(r"\{% (?:if .*?|endif) %\}", "", name), conditions[0] if conditions else ""
+
+
+def emitted(path: str, files: list[tuple[Path, str]]) -> EmittedFile:
+    """Return what the table says of a file; one with a version for each Airflow is there with every answer.
+
+    :raises KeyError: if neither its first line nor ABOUT says what it is for
+    """
+    when = " or ".join(sorted(when_words(condition) for _, condition in files))
+    when = ALL_OF.get(when, when)
+    return EmittedFile(path, ABOUT[path] if path in ABOUT else docstring(files[0][0], path), when)
+
+
+def docstring(file: Path, path: str) -> str:
+    """Return what the first line of a Python file says it is for.
+
+    :raises KeyError: if it says nothing
+    """
+    if file.name.endswith(("py", "py{% endif %}")):
+        text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
+        if text:
+            return text.partition("\n")[0].strip("# ").rstrip(".").replace("``", "`")
+    raise KeyError(f"{path}: say in ABOUT of tools/pages/reference.py what it is for")
+
+
+def when_words(condition: str) -> str:
+    """Return a condition of a file name in words: `cookiecutter.airflow == '2'` is `airflow=2`."""
+    if not condition:
+        return "always"
+    if condition in WORDS:
+        return WORDS[condition]
+    return " and ".join(term_words(term) for term in condition.split(" and "))
+
+
+def term_words(term: str) -> str:
+    """Return one comparison of a condition in words."""
+    match = re.fullmatch(r"cookiecutter\.(\w+)(?: (==|!=) '(.*)')?", term)
+    if match is None:
+        raise KeyError(f"{term}: say it in WORDS of tools/pages/reference.py")
+    name, sign, value = match.groups()
+    return f"`{name}` other than `{value}`" if sign == "!=" else f"`{name}={value or 'true'}`"
+
+
+def files_page(files: Iterable[EmittedFile]) -> Iterator[str]:
+    """Yield the page about all files."""
+    yield f"""# Every file of your project
+
+{MADE}
+
+Files that `astro dev init` would write are all here, so every command of the Astro CLI works. A file that is not there
+"always" is there with the answers in the last column.
+"""
+    listed = list(files)
+    for folder, title in FOLDERS.items():
+        rows = [file for file in listed if file.folder == folder]
+        if rows:
+            heading = title if not folder else f"`{title}/`"
+            yield f"\n## {heading}\n\n{table('File', 'What it is for', 'When')}"
+            yield from (row(f"`{file.path}`", file.about, file.when) for file in rows)
+    unknown = {file.folder for file in listed} - set(FOLDERS)
+    if unknown:
+        raise KeyError(f"{unknown}: put these folders into FOLDERS of tools/pages/reference.py")
+
+
+# What was tested.
+
+
+def versions(template: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the page about versions: what was tested together, and what a bake pins."""
+    yield f"""# Versions tested
+
+{MADE}
+
+Each line is a project that was baked, installed, and tested by its own tests on real Airflow. `make tested-with` runs
+them.
+
+{tested_with.table()}
+## What a bake pins
+
+{table("Package", "`airflow=3`", "`airflow=2`")}"""
+    three, two = (template["_airflow"][key] for key in ("3", "2"))
+    yield row("Airflow", three["version"], two["version"])
+    yield row("Runtime image", f"`{three['runtime']}`", f"`{two['runtime']}`")
+    yield row("Python of that image", *(", ".join(one["runtime_pythons"]) for one in (three, two)))
+    yield row("Python for the tests", three["python_words"], two["python_words"])
+    yield row("`apache-airflow-providers-common-io`", three["common_io"], two["common_io"])
+    yield f"\n{table('With', 'Also')}"
+    for cloud, facts in template["_clouds"].items():
+        for requirement in facts["requirements"]:
+            yield row(f"`cloud={cloud}`", f"`{requirement}`")
+    for compression, requirements in template["_compressions"].items():
+        for requirement in requirements:
+            yield row(f"`compression={compression}`", f"`{requirement}`")
+    for key in ("3", "2"):
+        pins = [*template["_backends"]["custom"][key], *(template["_airflow"][key]["requirements"])]
+        yield row(f"`xcom_backend=custom`, `airflow={key}`", ", ".join(f"`{pin}`" for pin in pins))
+    yield row("`astro_sdk=true`", ", ".join(f"`{pin}`" for pin in template["_astro_sdk"]["requirements_no_deps"]))
+
+
+# The measured tables.
+
+PAYLOADS = ("150,000 records, 11 MB", "1M x 4 DataFrame", "1 MB nested dict", "64 MB NumPy array", "1 GB of bytes")
+BACKENDS = {"provider": "provider's", "custom": "custom", "custom+zstd": "custom, `zstd`"}
+OLDER = {"csv (gives back other values)": "`S3XComBackend`", "custom": "custom"}
+COUNTED = {"provider": "Provider's class", "custom": "Custom class"}
+COLD = {
+    "the first pull of 100 bytes that live in the database, ms": "cold: first pull of 100 B, ms",
+    "the first push and pull of 1 MB, ms": "cold: first push and pull of 1 MB, ms",
+}
+MANY = {
+    "pushes of 200 KB a second, after 1,800 others": "2,000 x 200 KB, s3: pushes a second, last tenth",
+    "requests of a push of 1 MB": "requests of a push of 1 MB",
+    "requests of a pull of 1 MB": "requests of a pull of 1 MB",
+    "requests of a purge of 1 MB": "requests of a purge of 1 MB",
+}
+
+
+def with_measured(page: str, benchmarks: str) -> str:
+    """Return a page with its measured tables made anew, each between two comments that name it."""
+    tables = {
+        "values": lambda: values_table(benchmarks, PAYLOADS, BACKENDS),
+        "frame": lambda: values_table(benchmarks, PAYLOADS[1:2], BACKENDS),
+        "csv": lambda: values_table(benchmarks, PAYLOADS[1:2], OLDER),
+        "cold": lambda: counts_table(benchmarks, COLD, {"BaseXCom": "Airflow's own class", **COUNTED}),
+        "many": lambda: counts_table(benchmarks, MANY, COUNTED),
+    }
+    return MEASURED.sub(lambda match: match[1] + "".join(tables[match[2]]()) + match[3], page)
+
+
+def lines_of(benchmarks: str, heading: str) -> list[list[str]]:
+    """Return the cells of a table of benchmarks.md, its head first."""
+    section = benchmarks.partition(f"### {heading}\n")[2].partition("\n### ")[0]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if "|" in line]
+
+
+def values_table(benchmarks: str, payloads: Iterable[str], classes: Mapping[str, str]) -> Iterator[str]:
+    """Yield what a push and a pull of these values took on S3, word for word as benchmarks.md has it."""
+    yield table("Value", "Class", "Push, ms", "Pull, ms", "Added memory, MB", "Stored, MB")
+    found = {(cells[0], cells[1]): cells for cells in lines_of(benchmarks, "S3")}
+    for payload in payloads:
+        for name, words in classes.items():
+            if (payload, name) in found:
+                yield measured_row(words, found[payload, name])
+
+
+def measured_row(words: str, cells: list[str]) -> str:
+    """Return the row of a contender; one that refuses a value has no numbers."""
+    payload, _, push, pull, _, _, peak_push, peak_pull, stored = cells
+    if push == "refuses":
+        return row(payload, words, "refuses", "", "", "")
+    return row(payload, words, push, pull, f"{peak_push} / {peak_pull}", stored)
+
+
+def counts_table(benchmarks: str, wanted: Mapping[str, str], columns: Mapping[str, str]) -> Iterator[str]:
+    """Yield lines of the table of single numbers, such as `1.2e+03`, as people write them."""
+    head, _, *lines = lines_of(benchmarks, "Cold start, small values, many values, requests")
+    found = {cells[0]: dict(zip(head, cells, strict=True)) for cells in lines}
+    yield table("What", *columns.values())
+    for words, name in wanted.items():
+        yield row(words, *(plain(found[name][column]) for column in columns))
+
+
+def plain(number: str) -> str:
+    """Return a number with two digits that count: 1.67e+03 is 1,700, and 0.0421 is 0.042."""
+    return f"{float(f'{float(number):.2g}'):,g}" if number else ""
+
+
+if __name__ == "__main__":
+    main()
