@@ -47,7 +47,7 @@ def s3() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def record() -> Record:
-    """Return what writes a result into ``records/cluster.json`` when `make cluster` asks for it, and prints it always."""
+    """Return what prints a result, and writes it into ``records/cluster.json`` when `make cluster` asks for it."""
 
     def write(name: str, result: Any) -> None:
         print(f"{name}: {json.dumps(result)}")

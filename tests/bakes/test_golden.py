@@ -1,8 +1,8 @@
 """The rendered files of each cloud, word for word: a change of the template shows in a diff what users will get.
 
 `golden/<cloud>/` is the project that the defaults give there. The other folders hold what other answers change in it.
-After a wanted change: `pytest tests/bakes/test_golden.py --update-golden`, then read `git diff tests/golden`. The names end
-in `.golden` so that no tool takes these files for its own settings.
+After a wanted change: `pytest tests/bakes/test_golden.py --update-golden`, then read `git diff tests/golden`.
+The names end in `.golden` so that no tool takes these files for its own settings.
 """
 
 from __future__ import annotations
