@@ -27,6 +27,7 @@ with atheris.instrument_imports(include=["include", "numpy.lib.format", "zipfile
     import pandas as pd
     import pyarrow as pa
     from include.xcom_backend import backend, codecs, compression, reference
+    from include.xcom_shared import COMPRESSIONS
 
 FOLDER = os.environ["AIRFLOW_HOME"]
 LIMIT = int(os.environ["AIRFLOW__XCOM_BACKEND__MAX_DECODED_BYTES"])
@@ -114,7 +115,7 @@ def size_of(value: Any) -> int:
 
 def fuzz_compression(data: bytes) -> None:
     """No bytes become more than they may."""
-    names = sorted(compression.EXTENSIONS)
+    names = sorted(COMPRESSIONS)
     name = names[data[0] % len(names)] if data else "zip"
     for size in (None, 1000):
         with suppress(Exception):
@@ -201,7 +202,7 @@ def seeds() -> dict[str, list[bytes]]:
     rows = [backend.push(value, COORDINATES) for value in values[:3]]
     rows.append(reference.inline("numpy", base64.b64encode(bodies[3][1]).decode()))
     rows.append(reference.inline("serde", json.dumps({"__classname__": "os.system", "__version__": 1, "__data__": 1})))
-    names = sorted(compression.EXTENSIONS)
+    names = sorted(COMPRESSIONS)
     urls = ("s3://c@b/xcom", "file:///data/xcom", "gs://b", "abfs://c@b/a/b")
     return {
         "json": [bodies[0][1], b'[1e400,-0.0,NaN,"\\ud800",18446744073709551616]', b'{"__xcom_backend__":1}'],

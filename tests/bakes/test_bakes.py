@@ -60,6 +60,7 @@ dags/.airflowignore
 dags/custom_xcom_backend_test.py
 dags/xcom_doctor.py
 include/__init__.py
+include/xcom_shared.py
 include/xcom_doctor/__init__.py
 include/xcom_doctor/__main__.py
 include/xcom_doctor/checks_class.py
@@ -152,13 +153,8 @@ def has_clear(answers: Answers) -> bool:
     return bool(answers.get("clear_override")) and answers["airflow"] == "2"
 
 
-def needs_a_subclass(answers: Answers) -> bool:
-    """Whether the provider's class alone would not do: with compression, and on Airflow 2."""
-    return not is_custom(answers) and (answers["compression"] != "none" or answers["airflow"] == "2")
-
-
 ONLY_WITH: list[tuple[Callable[[Answers], bool], str]] = [
-    (needs_a_subclass, "include/xcom_object_storage.py"),
+    (lambda answers: not is_custom(answers), "include/xcom_object_storage.py"),
     *[(is_custom, path) for path in CUSTOM.split()],
     (lambda answers: is_custom(answers) and answers["airflow"] == "3", "tests/test_custom_next_airflow.py"),
     (lambda answers: is_custom(answers) and answers["airflow"] == "3", "tests/sample_dags/task_loop.py"),

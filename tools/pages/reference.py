@@ -224,10 +224,10 @@ the state of tasks and assets, not about XComs.
 ## Which class
 
 {table("`AIRFLOW__CORE__XCOM_BACKEND`", "When")}"""
-    yield row("`airflow.providers.common.io.xcom.backend.XComObjectStorageBackend`", "Airflow 3, no compression")
     yield row(
         "`include.xcom_object_storage.XComObjectStorageBackend`",
-        "`compression`, or Airflow 2: the provider's, [without its losses](../explanation/compression.md)",
+        "`xcom_backend=object_storage`: the provider's, with [the keys that Airflow reads](hooks.md) left in the "
+        "database, and [without its losses](../explanation/compression.md)",
     )
     yield row("`include.xcom_clear.XComObjectStorageBackend`", "the same, with `clear_override` on Airflow 2")
     yield row("`include.xcom_backend.XComBackend`", "`xcom_backend=custom`: [the custom class](custom-backend.md)")
@@ -300,7 +300,7 @@ ABOUT = {
 }
 # Conditions in file names that are names of the template's own, in words.
 WORDS = {
-    "cookiecutter.__own_class": "`xcom_backend=object_storage`, and `compression` other than `none` or `airflow=2`",
+    "cookiecutter.__own_class": "`xcom_backend=object_storage`",
     "cookiecutter.__clear_class": "`xcom_backend=object_storage`, `clear_override=true` and `airflow=2`",
     "cookiecutter.__custom": "`xcom_backend=custom`",
     "cookiecutter.__custom_3": "`xcom_backend=custom` and `airflow=3`",

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import difflib
 
-from fsspec.utils import compressions
-
 from include.xcom_doctor.registry import Outcome, check, finding, ok, warning
 from include.xcom_doctor.situation import COMPRESSION, Situation
+from include.xcom_shared import COMPRESSIONS, is_available
 
-# fsspec registers these only when the package is there.
-PACKAGES = {"snappy": "cramjam", "zstd": "zstandard", "lz4": "lz4"}
 MEANT = {"gz": "gzip", "gzipped": "gzip", "bzip2": "bz2", "bz": "bz2", "zst": "zstd", "zstandard": "zstd", "7z": "lzma"}
 
 
@@ -23,17 +20,14 @@ MEANT = {"gz": "gzip", "gzipped": "gzip", "bzip2": "bz2", "bz": "bz2", "zst": "z
     reads=(COMPRESSION,),
 )
 def compression_known(situation: Situation) -> Outcome:
-    """The names fsspec has here."""
+    """The names that fsspec has, here or with a package."""
     name = situation.setting(COMPRESSION)
-    known = sorted({one for one in compressions.values() if one})
     if not name:
         return ok("no compression")
-    if name in known:
+    if name in COMPRESSIONS:
         return ok(name)
-    if name in PACKAGES:
-        return ok(f"{name}: see compression.package")
-    right = MEANT.get(name.lower()) or (difflib.get_close_matches(name.lower(), known, 1) or ["gzip"])[0]
-    return finding(f"{name!r} is none of {', '.join(known)}", f"set in .env: {COMPRESSION}={right}")
+    right = MEANT.get(name.lower()) or (difflib.get_close_matches(name.lower(), COMPRESSIONS, 1) or ["gzip"])[0]
+    return finding(f"{name!r} is none of {', '.join(COMPRESSIONS)}", f"set in .env: {COMPRESSION}={right}")
 
 
 @check(
@@ -49,8 +43,9 @@ def compression_package(situation: Situation) -> Outcome:
     name = situation.setting(COMPRESSION)
     if not name:
         return ok("no compression")
-    if name in PACKAGES and name not in compressions.values():
-        return finding(f"{name} needs the package {PACKAGES[name]}", f"add to requirements.txt: {PACKAGES[name]}")
+    if not is_available(name):
+        package = COMPRESSIONS[name].package
+        return finding(f"{name} needs the package {package}", f"add to requirements.txt: {package}")
     return ok(f"{name} is available")
 
 
