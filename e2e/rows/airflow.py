@@ -15,7 +15,7 @@ from typing import Any
 
 import requests
 
-from e2e.cluster.processes import Process, free_port
+from tools.processes import Process, free_port
 
 HOST = "127.0.0.1"
 SECONDS = 240  # that anything may take on a busy machine

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from baking import bake
 
-from requirements.environment import project_environment
+from tools.baking import bake
+from tools.environments import project_environment
 
 Project = Callable[[str], tuple[Path, Path]]
 

@@ -14,12 +14,14 @@ from e2e.rows.conftest import Project
 DAGS = Path(__file__).parent / "dags"
 PROVIDER = "airflow.providers.common.io.xcom.backend.XComObjectStorageBackend"
 CLASSES = ["include.xcom_object_storage.XComObjectStorageBackend", "include.xcom_backend.XComBackend"]
-AIRFLOWS = [pytest.param("3", marks=pytest.mark.slice), "2", "next"]
+AIRFLOWS = ["3", "2", "next"]
 SKIP_KEYS = "SELECT count(*) FROM xcom WHERE dag_id = ? AND run_id = ? AND key = 'skipmixin_key'"
 
 
 @pytest.fixture(scope="module", params=AIRFLOWS)
-def airflow(request: pytest.FixtureRequest, project: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
+def airflow(
+    request: pytest.FixtureRequest, project: Project, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Airflow]:
     """Return a running Airflow with a local folder as its store."""
     folder = tmp_path_factory.mktemp("skips")
     python, made = project(request.param)
