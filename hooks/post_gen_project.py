@@ -24,7 +24,10 @@ def next_steps(answers: dict[str, Any]) -> Iterator[tuple[str, str]]:
     cloud = answers["_clouds"][answers["cloud"]]
     yield "Go to your new project", f"cd {answers['project_slug']}"
     if cloud["create"]:
-        yield f"Create the {cloud['container']} on {cloud['store']}", cloud["create"].format(**answers)
+        yield (
+            f"Create the {cloud['container']} on {cloud['store']}, unless infra/ does",
+            cloud["create"].format(**answers),
+        )
         yield f"Paste {cloud['paste']}", f"into .env, at AIRFLOW_CONN_{answers['connection_id'].upper()}"
     if answers["__mirror"] and answers["__mirror_cloud"] != "local":
         yield (

@@ -33,6 +33,13 @@ MIRRORS = {
     "local": "file:///srv/second",
 }
 
+# A mirror in the same cloud, the only kind that agents can reach.
+SECOND_STORES = {
+    "aws": "s3://my_aws_conn@second/xcom",
+    "gcp": "gs://my_gcp_conn@second/xcom",
+    "azure": "abfs://second_conn@second/xcom",
+}
+
 Answers = Mapping[str, Any]
 Bake = Callable[..., Path]
 Install = Callable[..., Path]
@@ -49,7 +56,8 @@ def product() -> list[dict[str, Any]]:
     mirrors = [{"cloud": cloud, **mirrored, "mirror": MIRRORS[cloud]} for cloud in CLOUDS]
     plain = [answers for answers in taken if answers["compression"] == "none"]
     workflows = [{**answers, "ci": "github"} for answers in plain if answers["xcom_backend"] == "object_storage"]
-    agents = [{**answers, "remote_execution": True} for answers in [*taken, *mirrors] if has_agents(answers)]
+    second = [{"cloud": cloud, **mirrored, "mirror": SECOND_STORES[cloud]} for cloud in SECOND_STORES]
+    agents = [{**answers, "remote_execution": True} for answers in [*taken, *second] if has_agents(answers)]
     return taken + clears + mirrors + workflows + agents
 
 

@@ -29,11 +29,9 @@ class Store:
 
         self.account, self.key = object_stores.AZURITE_ACCOUNT, object_stores.AZURITE_KEY
         self.letters: str = json.loads((project / "infra" / "rights.json").read_text())["sas"]
-        default = re.search(
-            r'"container".*?default\s*=\s*"([^"]+)"', (project / "infra" / "variables.tf").read_text(), re.S
-        )
-        assert default
-        self.bucket, self.recorder, self.upstream = default[1], recorder, upstream
+        answer = re.search(r'^container\s*=\s*"([^"]+)"', (project / "infra" / "terraform.tfvars").read_text(), re.M)
+        assert answer
+        self.bucket, self.recorder, self.upstream = answer[1], recorder, upstream
         account = f"DefaultEndpointsProtocol=http;AccountName={self.account};AccountKey={self.key}"
         self.service = BlobServiceClient.from_connection_string(
             f"{account};BlobEndpoint={upstream}/{self.account};", api_version="2025-05-05"

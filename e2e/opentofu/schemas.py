@@ -1,7 +1,7 @@
 """What the providers of Terraform know: each resource with its arguments, as npm packages for TypeScript have them.
 
-The providers for Google Cloud and Azure are too big to build here. These packages were generated from their schemas; no
-newer ones will come, so the versions of the providers in ``PACKAGES`` are the last ones that can be checked this way.
+The providers for Google Cloud and Azure are too big to build here. These packages were generated from their schemas.
+There is none of azurerm 5: of that, the Go module proxy has the source, and in it the documentation of every resource.
 """
 
 from __future__ import annotations
@@ -45,12 +45,15 @@ PACKAGES = {
         "google 6.50.0",
     ),
     "azure": Package(
-        "@cdktf/provider-azurerm",
-        "14.23.1",
-        "3H20Ozj7dOKmIj6mqorHZEjLNo5wO/MBEVHwu6k53fln/0EciGQa9sDLWBYSb0o40Ycpih9lFp/k6SGRbFlQVg==",
-        "azurerm 4.55.0",
+        "@cdktn/provider-azurerm",
+        "16.1.0",
+        "ArrHLoh/ebmY2yymKIxh2wL4HWqgvrK4EOVDfbOnNW8/qKA6/+EjIMBTacfA9C2tUq5zgBoNzImIZyqOiT/JYg==",
+        "azurerm 4.73.0",
     ),
 }
+# The provider's module is in the proxy only by commit: this one is 5.2.0 and a few days.
+AZURERM = ("github.com/hashicorp/terraform-provider-azurerm", "v1.44.1-0.20260824201233-fae580791926")
+AZURERM_VERSION = "5.2.0"
 # What every resource and provider takes, whatever its schema says.
 META = {"alias", "count", "depends_on", "for_each", "lifecycle", "provider"}
 
@@ -105,6 +108,38 @@ def schemas(file: Path, names: Iterable[tuple[str, str]]) -> dict[tuple[str, str
     return {folders[folder]: found for folder, text in texts.items() if (found := schema(text, *folders[folder]))}
 
 
+def documented(source: Path, names: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Schema]:
+    """Return the schemas that the documentation in a provider's source tells, as :func:`schemas` does."""
+    pages = {
+        (kind, name): source / f"website/docs/{kind[0]}/{name.partition('_')[2]}.html.markdown" for kind, name in names
+    }
+    return {pair: documented_schema(page.read_text()) for pair, page in pages.items() if page.is_file()}
+
+
+def documented_schema(page: str) -> Schema:
+    """Return the schema that a page tells: arguments up to the first line, then each block by its name."""
+    _, _, rest = page.partition("## Arguments Reference\n")
+    arguments, _, attributes = rest.partition("\n## Attributes Reference\n")
+    texts = re.split(
+        r"^(?:An?|The) `(\w+)` block (?:supports|contains|exports|as)[^\n]*\n", arguments, flags=re.MULTILINE
+    )
+    blocks = dict(zip(texts[1::2], texts[2::2], strict=True))
+    made = documented_block(texts[0], blocks)
+    made.readable = {camel(name) for name in re.findall(r"^\* `(\w+)`", attributes + texts[0], re.MULTILINE)}
+    return made
+
+
+def documented_block(text: str, blocks: dict[str, str]) -> Schema:
+    """Return the schema of the arguments that a text lists, each in a line that says whether it must be there."""
+    made = Schema()
+    for name, required, words in re.findall(r"^\* `(\w+)` - \((Required|Optional)\)(.*)", text, re.MULTILINE):
+        is_block = name in blocks and f"`{name}` block" in words
+        inner = documented_block(blocks[name], blocks) if is_block else None
+        many = not is_block or "ne or more" in words or name == "rule"
+        made.arguments[name] = Argument(required == "Required", many, inner)
+    return made
+
+
 def folders_of(kind: str, name: str) -> list[str]:
     """Return where a package may declare it; ``-a`` stands behind names that another class has already."""
     if kind == "provider":
@@ -155,6 +190,10 @@ def used(code: dict[str, Any]) -> Iterator[tuple[str, str, str, dict[str, Any]]]
 def wrong_arguments(where: str, body: dict[str, Any], known: Schema) -> Iterator[str]:
     """Yield what of a resource or block its schema does not allow, each in one line."""
     given = {name: value for name, value in body.items() if not name.startswith("__") and name not in META}
+    for dynamic in given.pop("dynamic", []):
+        for name, block in dynamic.items():
+            if not name.startswith("__"):
+                given[name.strip('"')] = [{"__is_block__": True, **content} for content in block["content"]]
     for name in known.arguments.keys() - given.keys():
         if known.arguments[name].required:
             yield f"{where}: {name} is missing"
@@ -180,7 +219,7 @@ def is_block(value: Any) -> bool:
 def references(text: str) -> Iterator[tuple[str, str, str]]:
     """Yield kind, type and attribute of all that HCL reads of resources and data sources."""
     address = r"(data\.)?\b([a-z]+_\w+)\.\w+"
-    for data, type_, attribute in re.findall(address + r"(?:\[(?:\d+|\*)\])?\.(\w+)", text):
+    for data, type_, attribute in re.findall(address + r"(?:\[[^\]]+\])?\.(\w+)", text):
         yield "data" if data else "resource", type_, attribute
     for variable, data, type_ in re.findall(rf"for (\w+) in {address}\s*:", text):
         for attribute in re.findall(rf"\b{variable}\.(\w+)", text):

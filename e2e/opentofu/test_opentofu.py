@@ -1,20 +1,26 @@
-"""OpenTofu itself on every infra/: its formatter; and validate, apply and plan on moto, with the provider for AWS.
+"""OpenTofu itself on every infra/: its formatter; and apply, plan, import, destroy on moto by the provider for AWS.
 
 What it makes on moto is then what the proof of least privilege runs with.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import platform
+import re
 import shutil
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import providers
 import pytest
+import requests
+import yaml
+from dotenv import dotenv_values
 
 from tools.background import moto_server
 from tools.baking import run
@@ -26,12 +32,8 @@ ROOT = Path(__file__).parents[2]
 
 TOFU = ("github.com/opentofu/opentofu", "v1.12.6", "cmd/tofu")
 ROLE = "arn:aws:iam::123456789012:oidc-provider/oidc.eks.eu-central-1.amazonaws.com/id/EXAMPLE"
-VARIABLES = (
-    "-var=region=eu-central-1",
-    "-var=access_key=true",
-    f"-var=oidc_provider_arn={ROLE}",
-    '-var=service_accounts=["airflow/worker"]',
-)
+CLUSTER = "arn:aws:eks:eu-central-1:123456789012:cluster/mine"
+PODS = {"oidc_provider_arn": ROLE, "service_accounts": ["xcom-agents/xcom-agent"]}
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +41,7 @@ def tofu() -> Path:
     return go_tool(*TOFU)
 
 
-@pytest.mark.parametrize("name", ["aws", "gcp", "azure", "long"])
+@pytest.mark.parametrize("name", ["aws", "gcp", "azure", "long", "mirror", "gcp-mirror", "azure-mirror"])
 def test_the_formatter_would_change_nothing(name: str, tofu: Path, projects: dict[str, Path]) -> None:
     done = run(tofu, "fmt", "-check", "-diff", "-recursive", projects[name] / "infra")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -81,9 +83,34 @@ class Tofu:
 
     def __call__(self, *arguments: str) -> str:
         """Run a command, which must succeed, and return what it printed."""
-        done = run(self.program, *arguments, cwd=self.infra, env=self.environment, timeout=1800)
+        done = self.tried(*arguments)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+    def tried(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command, whatever comes of it."""
+        return run(self.program, *arguments, cwd=self.infra, env=self.environment, timeout=1800)
+
+    def choose(self, **variables: Any) -> None:
+        """Write choices behind those of terraform.tfvars, as users do: JSON is HCL too."""
+        (self.infra / "chosen.auto.tfvars.json").write_text(json.dumps(variables))
+
+    def apply(self) -> None:
+        """Apply with what stands in the files, and nothing on the command line."""
+        self("apply", "-auto-approve", "-input=false", "-no-color")
+
+    def planned(self) -> dict[str, list[str]]:
+        """Return by the address of each resource what would be done to it, if anything."""
+        self("plan", "-input=false", "-out=plan.tfplan")
+        changes = json.loads(self("show", "-json", "plan.tfplan"))["resource_changes"]
+        todo = {one["address"]: one["change"]["actions"] for one in changes if one["mode"] == "managed"}
+        return {address: actions for address, actions in todo.items() if actions != ["no-op"]}
+
+    def values(self, type_: str) -> list[dict[str, Any]]:
+        """Return what a plan says of the resources of a type."""
+        self("plan", "-input=false", "-out=plan.tfplan")
+        resources = json.loads(self("show", "-json", "plan.tfplan"))["planned_values"]["root_module"]["resources"]
+        return [one["values"] for one in resources if one["type"] == type_]
 
     def outputs(self) -> dict[str, Any]:
         """Return the outputs by name."""
@@ -97,26 +124,154 @@ class Tofu:
 
 
 @pytest.fixture
-def applied(tofu: Path, projects: dict[str, Path], mirror: Path, moto: str, tmp_path: Path) -> Tofu:
+def fresh(tofu: Path, projects: dict[str, Path], mirror: Path, moto: str, tmp_path: Path) -> Callable[[str], Tofu]:
+    """Return a function that makes an initialized copy of the infra/ of a project, with moto as its AWS."""
+
+    def make(project: str) -> Tofu:
+        command = Tofu(tofu, Path(shutil.copytree(projects[project] / "infra", tmp_path / "infra")), mirror, moto)
+        command("init", "-input=false", "-no-color")
+        return command
+
+    return make
+
+
+@pytest.fixture
+def applied(fresh: Callable[[str], Tofu]) -> Tofu:
     """The infra/ of AWS on moto, with a user and a role."""
-    command = Tofu(tofu, Path(shutil.copytree(projects["aws"] / "infra", tmp_path / "infra")), mirror, moto)
-    command("init", "-input=false", "-no-color")
-    command("apply", "-auto-approve", "-input=false", "-no-color", *VARIABLES)
+    command = fresh("aws")
+    command.choose(**PODS)
+    command.apply()
     return command
 
 
 def test_it_applies_infra_on_moto_and_finds_nothing_to_change_then(applied: Tofu) -> None:
     assert json.loads(applied("validate", "-json"))["diagnostics"] == []
-    # 0: no changes, 2: changes.
-    applied("plan", "-detailed-exitcode", "-input=false", "-no-color", *VARIABLES)
+    assert applied.planned() == {}
 
     outputs = applied.outputs()
     assert outputs["object_storage_path"] == "s3://my_aws_conn@my-xcom-bucket/xcom"
     assert json.loads(outputs["connection"]) == {"conn_type": "aws", "extra": {"region_name": "eu-central-1"}}
     role = "arn:aws:iam::123456789012:role/xcom-my-xcom-project"
+    assert outputs["role_arn"] == role
     assert outputs["helm_annotations"] == {"eks.amazonaws.com/role-arn": role}
+    assert yaml.safe_load(outputs["values_yaml"]) == {"annotations": outputs["helm_annotations"], "labels": {}}
     for type_, file in (("aws_iam_policy", "policy.json"), ("aws_s3_bucket_policy", "tls-only.json")):
         assert json.loads(applied.resource(type_)["policy"]) == json.loads((applied.infra / file).read_text())
+
+
+def test_its_lines_for_the_env_file_are_those_that_the_env_file_has(applied: Tofu, projects: dict[str, Path]) -> None:
+    lines = dotenv_values(stream=io.StringIO(applied.outputs()["env_lines"]))
+    emitted = dotenv_values(projects["aws"] / ".env")
+    assert set(lines) <= set(emitted)
+    path = "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH"
+    assert lines.pop(path) == emitted[path]
+    (connection,) = (json.loads(str(value)) for value in lines.values())
+    assert connection["password"] == applied.outputs()["secret_access_key"]
+    placeholder = json.loads(str(emitted["AIRFLOW_CONN_MY_AWS_CONN"]))
+    assert (set(connection), set(connection["extra"])) == (set(placeholder), set(placeholder["extra"]))
+
+
+def test_a_choice_more_changes_only_that_and_the_key_stays(fresh: Callable[[str], Tofu]) -> None:
+    """The key of the first apply is in somebody's .env: a second one for pods must not take it away."""
+    command = fresh("aws")
+    command.apply()
+    key = command.outputs()["access_key_id"]
+    command.choose(**PODS)
+    assert command.planned() == {
+        "aws_iam_role.xcom[0]": ["create"],
+        "aws_iam_role_policy_attachment.xcom[0]": ["create"],
+    }
+    command.apply()
+    command.choose(**PODS, xcom_days=30)
+    assert command.planned() == {'aws_s3_bucket_lifecycle_configuration.xcom["primary"]': ["update"]}
+    command.apply()
+    assert command.planned() == {}
+    assert command.outputs()["access_key_id"] == key
+
+
+def test_destroy_leaves_nothing(applied: Tofu, moto: str) -> None:
+    assert "my-xcom-bucket" in requests.get(f"{moto}/", timeout=60).text
+    applied("destroy", "-auto-approve", "-input=false", "-no-color")
+    assert applied("state", "list") == ""
+    assert "my-xcom-bucket" not in requests.get(f"{moto}/", timeout=60).text
+
+
+def test_a_bucket_that_exists_is_taken_over_by_an_import_block(fresh: Callable[[str], Tofu], moto: str) -> None:
+    """The block of the README, after the command of the first step of the project's README."""
+    command = fresh("aws")
+    requests.put(f"{moto}/my-xcom-bucket", timeout=60).raise_for_status()
+    block = re.search(r"```hcl\n(import \{.*?)```", (command.infra / "README.md").read_text(), re.DOTALL)
+    assert block
+    (command.infra / "import.tf").write_text(block[1])
+    assert command.planned()['aws_s3_bucket.xcom["primary"]'] != ["create"]
+
+
+def test_a_mirror_in_the_same_cloud_is_a_second_bucket_for_the_same_role(fresh: Callable[[str], Tofu]) -> None:
+    command = fresh("mirror")
+    command.choose(**PODS)
+    command.apply()
+    assert command.planned() == {}
+    policy = json.loads(command.resource("aws_iam_policy")["policy"])
+    resources = [one["Resource"] for one in policy["Statement"]]
+    assert {"arn:aws:s3:::my-xcom-bucket/xcom/*", "arn:aws:s3:::second-bucket/copies/*"} <= set(resources)
+    assert len({one["Sid"] for one in policy["Statement"]}) == len(policy["Statement"]) == 4
+
+
+def test_a_second_deployment_shares_the_bucket_with_rights_for_its_prefix_only(fresh: Callable[[str], Tofu]) -> None:
+    """With the two files that the README shows, and its two commands."""
+    command = fresh("aws")
+    readme = (command.infra / "README.md").read_text()
+    for name, text in re.findall(r'```hcl title="(\w+\.tfvars)"\n(.*?)```', readme, re.DOTALL):
+        (command.infra / name).write_text(text)
+    applies = re.findall(r"^tofu (apply -var-file.*)$", readme, re.MULTILINE)
+    assert len(applies) == 2
+    for arguments in applies:
+        command(*arguments.split(), "-auto-approve", "-input=false")
+    states = {"prod": "terraform.tfstate", "dev": "dev.tfstate"}
+    for folder, file in states.items():
+        state = {one["type"]: one for one in json.loads((command.infra / file).read_text())["resources"]}
+        policy = json.loads(state["aws_iam_policy"]["instances"][0]["attributes"]["policy"])
+        objects = [one["Resource"] for one in policy["Statement"] if one["Sid"] == "Objects"]
+        assert objects == [f"arn:aws:s3:::my-xcom-bucket/xcom/{folder}/*"]
+        assert ("aws_s3_bucket" in state) == (folder == "prod")
+    rules = {rule["id"]: rule for rule in command.resource("aws_s3_bucket_lifecycle_configuration")["rule"]}
+    assert rules["forget-xcoms"]["filter"][0]["prefix"] == "xcom/"
+
+
+def test_pods_by_eks_pod_identity_and_a_deployment_of_astro_are_trusted_by_name(fresh: Callable[[str], Tofu]) -> None:
+    command = fresh("aws")
+    astro = "arn:aws:iam::999999999999:role/AirflowS3Logs-deployment"
+    command.choose(
+        eks_cluster_arn=CLUSTER, service_accounts=["xcom-agents/xcom-agent"], astro_workload_identities=[astro]
+    )
+    command.apply()
+    pods, deployment = json.loads(command.resource("aws_iam_role")["assume_role_policy"])["Statement"]
+    assert pods["Principal"] == {"Service": "pods.eks.amazonaws.com"}
+    assert set(pods["Condition"]["StringEquals"].values()) == {CLUSTER, "xcom-agents", "xcom-agent"}
+    assert deployment["Principal"] == {"AWS": astro}
+    outputs = command.outputs()
+    assert "role_arn" not in json.loads(outputs["connection"])["extra"]
+    assert json.loads(outputs["connection_assume_role"])["extra"]["role_arn"] == outputs["role_arn"]
+
+
+def test_a_kms_key_encrypts_by_bucket_key_and_the_identity_may_use_it(fresh: Callable[[str], Tofu]) -> None:
+    command = fresh("aws")
+    key = "arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000"
+    command.choose(kms_key_arn=key)
+    (encryption,) = command.values("aws_s3_bucket_server_side_encryption_configuration")
+    assert encryption["rule"][0]["bucket_key_enabled"] is True
+    (policy,) = command.values("aws_iam_policy")
+    (statement,) = (one for one in json.loads(policy["policy"])["Statement"] if one["Resource"] == key)
+    assert statement["Action"] == ["kms:GenerateDataKey", "kms:Decrypt"]
+
+
+@pytest.mark.parametrize("variable", ["oidc_provider_arn", "eks_cluster_arn"])
+def test_a_cluster_without_service_accounts_is_refused(variable: str, fresh: Callable[[str], Tofu]) -> None:
+    command = fresh("aws")
+    command.choose(**{variable: {"oidc_provider_arn": ROLE, "eks_cluster_arn": CLUSTER}[variable]})
+    done = command.tried("plan", "-input=false", "-no-color")
+    assert done.returncode == 1
+    assert f"{variable} without service_accounts trusts nobody" in " ".join(done.stderr.split())
 
 
 def test_its_bucket_user_and_policy_are_enough_for_the_project_and_each_right_is_needed(
@@ -154,15 +309,9 @@ def test_its_bucket_user_and_policy_are_enough_for_the_project_and_each_right_is
         assert f"| {what} | {'**works**' if said == 'works' else f'refused: `{said}`'} |" in page
 
 
-def test_other_values_of_the_variables_reach_the_policies(
-    tofu: Path, projects: dict[str, Path], mirror: Path, moto: str, tmp_path: Path
-) -> None:
-    infra = Path(shutil.copytree(projects["aws"] / "infra", tmp_path / "infra"))
-    command = Tofu(tofu, infra, mirror, moto)
-    command("init", "-input=false", "-no-color")
-    chosen = ["-var=region=us-east-1", "-var=bucket=second-bucket", "-var=prefix=copies", "-var=name=second"]
-    command("plan", "-input=false", "-out=plan.tfplan", *chosen)
-    planned = json.loads(command("show", "-json", "plan.tfplan"))["planned_values"]["root_module"]["resources"]
-    texts = {one["type"]: one["values"].get("policy", "") for one in planned}
-    assert "arn:aws:s3:::second-bucket/copies/*" in texts["aws_iam_policy"]
-    assert "my-xcom-bucket" not in texts["aws_iam_policy"] + texts["aws_s3_bucket_policy"]
+def test_other_values_of_the_variables_reach_the_policies(fresh: Callable[[str], Tofu]) -> None:
+    command = fresh("aws")
+    command.choose(region="us-east-1", bucket="second-bucket", prefix="copies", name="second")
+    texts = [one["policy"] for type_ in ("aws_iam_policy", "aws_s3_bucket_policy") for one in command.values(type_)]
+    assert "arn:aws:s3:::second-bucket/copies/*" in texts[0]
+    assert "my-xcom-bucket" not in "".join(texts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hcl2
@@ -14,6 +14,7 @@ import schemas
 from packaging.specifiers import SpecifierSet
 
 from tools.environments import project_environment
+from tools.gotools import go_command, module_folder
 
 pytestmark = pytest.mark.slice
 
@@ -33,11 +34,27 @@ def npm(projects: dict[str, Path]) -> list[str]:
     return list(json.loads(subprocess.run([python, "-c", NPM], stdout=subprocess.PIPE, check=True).stdout))
 
 
-def wrong(cloud: str, code: str, npm: list[str]) -> Iterator[str]:
+Known = Callable[[set[tuple[str, str]]], dict[tuple[str, str], schemas.Schema]]
+
+
+def of_package(cloud: str, npm: list[str]) -> Known:
+    """Return the schemas of a cloud's package."""
+    return lambda names: schemas.schemas(schemas.package(cloud, npm), names)
+
+
+def of_documentation(names: set[tuple[str, str]]) -> dict[tuple[str, str], schemas.Schema]:
+    """Return the schemas that the documentation of azurerm 5 tells."""
+    source = module_folder(go_command(), *schemas.AZURERM)
+    found: dict[tuple[str, str], schemas.Schema] = schemas.documented(source, names)
+    return found
+
+
+def wrong(code: str, schemas_of: Known) -> Iterator[str]:
     """Yield what of an infra/ its provider does not know."""
-    used, read = list(schemas.used(hcl2.loads(code))), sorted(set(schemas.references(code)))
+    uncommented = re.sub(r"^\s*#.*", "", code, flags=re.MULTILINE)
+    used, read = list(schemas.used(hcl2.loads(code))), sorted(set(schemas.references(uncommented)))
     names = {(kind, type_) for kind, type_, *_ in [*used, *read]}
-    known = schemas.schemas(schemas.package(cloud, npm), names)
+    known = schemas_of(names)
     for kind, type_ in sorted(names - known.keys()):
         yield f"there is no {kind} {type_}"
     for kind, type_, name, body in used:
@@ -55,12 +72,44 @@ def code_of(project: Path) -> str:
 @pytest.mark.parametrize("cloud", schemas.PACKAGES)
 def test_the_provider_knows_all_of_it(cloud: str, projects: dict[str, Path], npm: list[str]) -> None:
     code = code_of(projects[cloud])
-    assert list(wrong(cloud, code, npm)) == []
+    assert list(wrong(code, of_package(cloud, npm))) == []
     name, version = schemas.PACKAGES[cloud].provider.split()
     allowed = re.search(r'source\s+= "hashicorp/(\w+)"\s+version = "([^"]+)"', code)
     assert allowed
     assert allowed[1] == name
     assert version in SpecifierSet(allowed[2])
+
+
+def test_the_documentation_of_azurerm_5_knows_all_of_it(projects: dict[str, Path]) -> None:
+    """Its page of the provider itself is a guide, so the block `provider` is left to the package."""
+    code = code_of(projects["azure"])
+    found = [line for line in wrong(code, of_documentation) if line != "there is no provider azurerm"]
+    assert found == []
+    allowed = re.search(r'version = "([^"]+)"', code)
+    assert allowed
+    assert schemas.AZURERM_VERSION in SpecifierSet(allowed[1])
+
+
+@pytest.mark.parametrize(
+    ("right", "other", "said"),
+    [
+        (
+            "user_assigned_identity_id = azurerm",
+            "parent_id = azurerm",
+            "azurerm_federated_identity_credential.xcom: there is",
+        ),
+        ("account_tier ", "tier ", "azurerm_storage_account.xcom: account_tier is missing"),
+        ("data_actions ", "dataActions ", "azurerm_role_definition.xcom.permissions: there is no dataActions"),
+        ("blob_types ", "types ", "azurerm_storage_management_policy.xcom.rule.filters: "),
+    ],
+)
+def test_the_documentation_of_azurerm_5_finds_what_it_does_not_know(
+    right: str, other: str, said: str, projects: dict[str, Path]
+) -> None:
+    code = code_of(projects["azure"])
+    assert right in code
+    found = list(wrong(code.replace(right, other), of_documentation))
+    assert any(line.startswith(said) for line in found), found
 
 
 @pytest.mark.parametrize(
@@ -83,5 +132,5 @@ def test_it_finds_what_the_provider_does_not_know(
 ) -> None:
     code = code_of(projects[cloud])
     assert right in code
-    found = list(wrong(cloud, code.replace(right, other), npm))
+    found = list(wrong(code.replace(right, other), of_package(cloud, npm)))
     assert any(line.startswith(said) for line in found), found

@@ -131,9 +131,9 @@ requirements-client.txt
 """
 
 INFRA = {
-    "aws": "identity.tf main.tf outputs.tf policy.json tls-only.json variables.tf",
-    "gcp": "identity.tf main.tf outputs.tf role.json variables.tf",
-    "azure": "identity.tf main.tf outputs.tf rights.json variables.tf",
+    "aws": "identity.tf main.tf outputs.tf policy.json terraform.tfvars tls-only.json variables.tf",
+    "gcp": "identity.tf main.tf outputs.tf role.json terraform.tfvars variables.tf",
+    "azure": "identity.tf main.tf outputs.tf rights.json terraform.tfvars variables.tf",
     "local": "",
 }
 
@@ -249,6 +249,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "*.md": read_markdown,
     "*.py": lambda text: compile(text, "emitted", "exec"),
     "*.tf": hcl2.loads,
+    "*.tfvars": hcl2.loads,
     "*.sql": lambda text: jinja2.Template(text).render(orders="orders"),
     "*.toml": tomllib.loads,
     "*.yaml": read_yaml,

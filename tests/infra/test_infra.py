@@ -14,6 +14,7 @@ from typing import Any
 
 import hcl2
 import pytest
+import yaml
 from filelock import FileLock
 from test_env_file import read_as_docker
 
@@ -127,20 +128,47 @@ def test_no_right_is_named_in_the_code_of_infra(cloud: str, infra: Path) -> None
 
 
 @every_cloud
-def test_the_variables_default_to_the_answers(cloud: str, home: Path, tmp_path: Path) -> None:
+def test_the_committed_choices_are_the_answers(cloud: str, home: Path, tmp_path: Path) -> None:
     answers: Answers = {"cloud": cloud, "bucket": "other-name", "connection_id": "other_conn"}
     project = bake_into(home, tmp_path, answers)
-    variables: dict[str, Any] = {}
-    for block in hcl2.loads((project / "infra" / "variables.tf").read_text())["variable"]:
-        variables |= {name.strip('"'): body for name, body in block.items()}
-    bucket = variables["container" if cloud == "azure" else "bucket"]["default"].strip('"')
+    chosen = choices(project / "infra")
+    variables = (project / "infra" / "variables.tf").read_text()
+    assert set(chosen) <= set(re.findall(r'^variable "(\w+)"', variables, re.MULTILINE))
+    bucket = chosen["container" if cloud == "azure" else "bucket"]
     assert bucket == "other-name"
     path = str(read_as_docker((project / ".env").read_text())["AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH"])
-    outputs = (project / "infra" / "outputs.tf").read_text()
-    template = re.search(r'value\s+= "(\w+://[^"]+)"', outputs)
+    template = re.search(r'path\s+= "(\w+://[^"]+)"', (project / "infra" / "outputs.tf").read_text())
     assert template
     filled = re.sub(r"\$\{var\.(?:bucket|container)\}", bucket, template[1])
-    assert filled.replace("${var.prefix}", variables["prefix"]["default"].strip('"')) == path
+    assert filled.replace("${var.prefix}", chosen["prefix"]) == path
+
+
+@every_cloud
+def test_git_keeps_the_choices_and_not_the_secrets(cloud: str, infra: Path) -> None:
+    run("git", "init", "--quiet", infra, check=True)
+    for name in ("terraform.tfvars", "terraform.tfstate", "dev.tfstate", "secret.auto.tfvars"):
+        (infra / name).touch()
+    ignored = run("git", "status", "--short", "--ignored", cwd=infra, check=True).stdout
+    assert {line[3:] for line in ignored.splitlines() if line.startswith("!!")} == {
+        "dev.tfstate",
+        "secret.auto.tfvars",
+        "terraform.tfstate",
+    }
+
+
+@every_cloud
+def test_the_service_account_is_the_one_of_the_agents(cloud: str, home: Path, tmp_path: Path) -> None:
+    """In each example of infra/, and in the values of the agents: the identity trusts whom the pods are."""
+    project = bake_into(home, tmp_path, {"cloud": cloud, "remote_execution": True})
+    values = yaml.safe_load((project / "remote-execution" / "values.yaml").read_text())
+    subject = f"{values['namespace']}/{values['serviceAccount']['workers']['name']}"
+    named = set()
+    for file in sorted((project / "infra").iterdir()):
+        named |= set(
+            re.findall(r"system:serviceaccount:([\w-]+:[\w-]+)|\.svc\.id\.goog\[([\w/-]+)\]", file.read_text())
+        )
+    chosen = choices(project / "infra").get("service_accounts", [])
+    assert {one.replace(":", "/") for pair in named for one in pair if one} | set(chosen) == {subject}
 
 
 @pytest.fixture
@@ -181,19 +209,37 @@ def test_the_commands_of_the_readme_run(infra: Path, tools: Path, moto: str) -> 
     assert version["PolicyVersion"]["Document"] == json.loads((infra / "policy.json").read_text())
 
 
+JQ = """
+import functools, json, sys
+*_, path, file = sys.argv
+found = functools.reduce(dict.get, path.strip(".").split("."), json.load(open(file)))
+print(found if isinstance(found, str) else json.dumps(found))
+"""
+
+
 @pytest.mark.parametrize("cloud", ["azure"])
 def test_az_knows_the_commands_of_the_readme(infra: Path, tmp_path: Path) -> None:
     """There is no emulator of what they ask: but `az` reads all their arguments before it wants its user to sign in."""
     commands = "\n".join(re.findall(r"```bash\n(.*?)```", (infra / "README.md").read_text(), re.DOTALL))
     write_az_that_only_parses(tmp_path)
-    reads_rights = (
-        f"{sys.executable} -c 'import json, sys; print(json.load(open(sys.argv[3]))[sys.argv[2][1:]])' \"$@\""
-    )
-    write_script(tmp_path / "jq", reads_rights)
+    write_script(tmp_path / "jq", f"{sys.executable} -c '{JQ}' \"$@\"")
     environment = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "HOME": str(tmp_path)}
     done = run("bash", "-c", f"set -eu\n{commands}", cwd=infra, env=environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") == len(re.findall("^az ", commands, re.MULTILINE))
+
+
+def choices(infra: Path) -> dict[str, Any]:
+    """Return the values that terraform.tfvars gives."""
+    found = hcl2.loads((infra / "terraform.tfvars").read_text())
+    return {name: unquoted(value) for name, value in found.items() if not name.startswith("__")}
+
+
+def unquoted(value: Any) -> Any:
+    """Return a value of parsed HCL without the quotes that the parser leaves around texts."""
+    if isinstance(value, list):
+        return [unquoted(one) for one in value]
+    return value.strip('"') if isinstance(value, str) else value
 
 
 def default(infra: Path, name: str) -> Any:

@@ -295,6 +295,7 @@ ABOUT = {
     "infra/policy.json": "the rights on S3",
     "infra/rights.json": "the rights on Azure",
     "infra/role.json": "the rights on Google Cloud",
+    "infra/terraform.tfvars": "your answers and choices: the one place that `tofu apply` reads them from",
     "infra/tls-only.json": "refuses requests without TLS",
     "infra/variables.tf": "what you can change: names, days, who may use it",
 }

@@ -20,19 +20,38 @@ variable "storage_account" {
 variable "container" {
   description = "The container, as in AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH"
   type        = string
-  default     = {{ cookiecutter.bucket | tojson }}
+}
+
+variable "existing_resource_group" {
+  description = "The resource group of an account with a container that exist and that another state owns; null to make both"
+  type        = string
+  default     = null
 }
 
 variable "prefix" {
-  description = "The folder for XComs in the container, as in AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH"
+  description = "The folder for XComs in the container, as in AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH, such as xcom or xcom/prod"
   type        = string
-  default     = "xcom"
+  validation {
+    condition     = can(regex("^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$", var.prefix))
+    error_message = "prefix must be folders without a slash at either end, such as xcom or xcom/prod."
+  }
+}
+
+variable "mirror" {
+  description = "The account and container of the custom class's second store (AIRFLOW__XCOM_BACKEND__MIRROR); null for none"
+  type        = object({ storage_account = string, container = string, prefix = string, location = optional(string) })
+  default     = null
 }
 
 variable "name" {
   description = "The name of the resource group and of the managed identity"
   type        = string
-  default     = {{ ("xcom-" ~ cookiecutter.project_slug)[:58].rstrip('-_') | tojson }}
+}
+
+variable "replication" {
+  description = "How many copies Azure keeps, and where: LRS, ZRS, GRS, RAGRS, GZRS or RAGZRS. Not every region has ZRS"
+  type        = string
+  default     = "ZRS"
 }
 
 variable "xcom_days" {
@@ -46,7 +65,7 @@ variable "xcom_days" {
 }
 
 variable "old_version_days" {
-  description = "Days for which a deleted or replaced XCom can still be restored"
+  description = "Days for which a deleted or replaced XCom, or the deleted container, can still be restored"
   type        = number
   default     = 7
   validation {
@@ -59,11 +78,56 @@ variable "federated" {
   description = "Who may act as the managed identity, by a name: service accounts on AKS, deployments on Astro"
   type        = map(object({ issuer = string, subject = string }))
   default     = {}
-  # { worker = { issuer = "https://...oic.prod-aks.azure.com/...", subject = "system:serviceaccount:airflow:worker" } }
+}
+
+variable "principal_ids" {
+  description = "Object IDs of managed identities that you have already and that get the same rights, by a name"
+  type        = map(string)
+  default     = {}
 }
 
 variable "sas_expiry" {
-  description = "When the SAS for work on your own machine ends, such as 2027-01-31T00:00:00Z; null for no SAS"
+  description = "When the SAS for work on your own machine ends, such as 2027-01-31T00:00:00Z; null for no SAS and no account key"
   type        = string
   default     = null
+}
+
+variable "sas_ip" {
+  description = "The address, or two with a hyphen between, from which the SAS works: those of your Airflow; null for all"
+  type        = string
+  default     = null
+}
+
+variable "allowed_ips" {
+  description = "Public addresses or CIDR ranges that may reach the account; with allowed_subnet_ids empty too, all may"
+  type        = list(string)
+  default     = []
+}
+
+variable "allowed_subnet_ids" {
+  description = "IDs of subnets (with the service endpoint Microsoft.Storage) that may reach the account"
+  type        = list(string)
+  default     = []
+}
+
+variable "key_vault_key_id" {
+  description = "A Key Vault key that encrypts the account; needs key_identity_id; null for Microsoft's key"
+  type        = string
+  default     = null
+}
+
+variable "key_identity_id" {
+  description = "A user-assigned identity that has the role Key Vault Crypto Service Encryption User at that key"
+  type        = string
+  default     = null
+  validation {
+    condition     = (var.key_vault_key_id == null) == (var.key_identity_id == null)
+    error_message = "key_vault_key_id and key_identity_id belong together: the account reads the key as that identity."
+  }
+}
+
+variable "tags" {
+  description = "Tags of everything that is made here"
+  type        = map(string)
+  default     = {}
 }

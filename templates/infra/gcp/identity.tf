@@ -4,11 +4,13 @@
 locals {
   role = jsondecode(file("${path.module}/role.json"))
 
-  # Listing asks for the right on the bucket, all else on the object, which must be below the prefix.
-  below_prefix = join(" || ", [
-    "resource.type == 'storage.googleapis.com/Bucket'",
-    "resource.name.startsWith('projects/_/buckets/${var.bucket}/objects/${var.prefix}/')",
-  ])
+  members = merge(
+    { (var.name) = google_service_account.xcom.member },
+    { for email in var.astro_workload_identities : email => "serviceAccount:${email}" }
+  )
+  grants = merge([
+    for key, store in local.stores : { for name, member in local.members : "${key} ${name}" => merge(store, { key = key, member = member }) }
+  ]...)
 }
 
 resource "google_service_account" "xcom" {
@@ -24,17 +26,18 @@ resource "google_project_iam_custom_role" "xcom" {
   permissions = local.role.includedPermissions
 }
 
+# Listing asks for the right on the bucket, all else on the object, which must be below the prefix.
 resource "google_storage_bucket_iam_member" "xcom" {
-  for_each = merge(
-    { (var.name) = google_service_account.xcom.member },
-    { for email in var.astro_workload_identities : email => "serviceAccount:${email}" }
-  )
-  bucket = google_storage_bucket.xcom.name
-  role   = google_project_iam_custom_role.xcom.id
-  member = each.value
+  for_each = local.grants
+  bucket   = var.create_bucket ? google_storage_bucket.xcom[each.value.key].name : each.value.bucket
+  role     = google_project_iam_custom_role.xcom.id
+  member   = each.value.member
   condition {
-    title      = "below-prefix"
-    expression = local.below_prefix
+    title = "below-prefix"
+    expression = join(" || ", [
+      "resource.type == 'storage.googleapis.com/Bucket'",
+      "resource.name.startsWith('projects/_/buckets/${each.value.bucket}/objects/${each.value.prefix}/')",
+    ])
   }
 }
 
@@ -42,7 +45,14 @@ resource "google_service_account_iam_member" "pods" {
   for_each           = toset(var.service_accounts)
   service_account_id = google_service_account.xcom.name
   role               = "roles/iam.workloadIdentityUser"
-  member             = "serviceAccount:${var.project}.svc.id.goog[${each.value}]"
+  member             = "serviceAccount:${coalesce(var.gke_project, var.project)}.svc.id.goog[${each.value}]"
+}
+
+resource "google_service_account_iam_member" "impersonators" {
+  for_each           = toset(var.impersonators)
+  service_account_id = google_service_account.xcom.name
+  role               = "roles/iam.workloadIdentityUser"
+  member             = each.value
 }
 
 # The state file holds this key: keep it where only you can read it, or make the key with `gcloud iam service-accounts
