@@ -3,7 +3,7 @@
 - `template.txt`, from `template.in`: what `make test` and `make lint` need.
 - `docs.txt`, from `docs.in`: what `make docs` needs. `tutorial.txt`: programs that readers of the docs have.
 - `infra.txt`, from `infra.in`: the tools that check the emitted infra/, in an environment of their own.
-- `projects.in`, gathered from the requirement files of a bake of every cloud, compression and class, and
+- `projects.in`, gathered from `class.in` and the requirement files of a bake of every cloud, compression and class, and
   `projects.txt`, its lock: used as constraints where the tests install the requirement files of a bake, so that they
   run on the same packages today and next year. The bakes themselves pin only what they name.
 - `projects-airflow2.in` and `.txt`: the same for bakes with `airflow: 2`, with and without astro-sdk.
@@ -30,8 +30,8 @@ HEAD = "# Gathered by lock.py from a bake of every cloud, compression and class.
 
 
 def pins_of_all_bakes(airflow: str) -> list[str]:
-    """Return each requirement that some bake for this Airflow names, without those that go in without dependencies."""
-    pins = set()
+    """Return each requirement of class.in and of all bakes for this Airflow, but for those without dependencies."""
+    pins = set(read_pins(REQUIREMENTS / "class.in"))
     astro_sdk = (False, True) if airflow == "2" else (False,)
     with tempfile.TemporaryDirectory() as folder:
         names = ("cloud", "compression", "xcom_backend")
@@ -40,9 +40,14 @@ def pins_of_all_bakes(airflow: str) -> list[str]:
             answers = dict(zip(names, chosen, strict=True), airflow=airflow, astro_sdk=with_astro_sdk)
             project = bake(Path(folder), Path(folder, str(number)), answers, accept_hooks=False)
             for file in (project / "requirements.txt", project / "requirements-dev.txt"):
-                lines = (line.strip() for line in file.read_text().splitlines())
-                pins |= {line for line in lines if line and not line.startswith(("#", "-r "))}
+                pins |= set(read_pins(file))
     return sorted(pins)
+
+
+def read_pins(file: Path) -> list[str]:
+    """Return the requirements that a file names itself."""
+    lines = (line.strip() for line in file.read_text(encoding="utf-8").splitlines())
+    return [line for line in lines if line and not line.startswith(("#", "-r "))]
 
 
 def lock(name: str, pythons: str, *options: str) -> None:

@@ -26,6 +26,7 @@ with atheris.instrument_imports(include=["include", "numpy.lib.format", "zipfile
     import numpy as np
     import pandas as pd
     import pyarrow as pa
+
     from include.xcom_backend import backend, codecs, compression, reference
     from include.xcom_shared import COMPRESSIONS
 

@@ -111,16 +111,7 @@ include/xcom_backend/faults.py
 include/xcom_backend/reference.py
 include/xcom_backend/settings.py
 include/xcom_backend/stores.py
-tests/sample_dags/custom_probes.py
-tests/custom_xcom.py
-tests/test_custom_dag_runs.py
-tests/test_custom_properties.py
-tests/test_custom_references.py
-tests/test_custom_round_trip.py
-tests/test_custom_settings.py
-tests/test_custom_security.py
-tests/test_custom_stores.py
-tests/test_custom_tables.py
+tests/test_custom_class.py
 """
 REMOTE_EXECUTION = """
 Dockerfile.client
@@ -156,8 +147,6 @@ def has_clear(answers: Answers) -> bool:
 ONLY_WITH: list[tuple[Callable[[Answers], bool], str]] = [
     (lambda answers: not is_custom(answers), "include/xcom_object_storage.py"),
     *[(is_custom, path) for path in CUSTOM.split()],
-    (lambda answers: is_custom(answers) and answers["airflow"] == "3", "tests/test_custom_next_airflow.py"),
-    (lambda answers: is_custom(answers) and answers["airflow"] == "3", "tests/sample_dags/task_loop.py"),
     (lambda answers: has_clear(answers) and is_custom(answers), "include/xcom_backend/clear.py"),
     (lambda answers: has_clear(answers) and not is_custom(answers), "include/xcom_clear.py"),
     (has_clear, "tests/sample_dags/mapped_values.py"),

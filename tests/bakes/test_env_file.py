@@ -11,6 +11,7 @@ import pytest
 from dotenv import dotenv_values
 
 from tools.baking import Answers, Bake, name_of, product
+from tools.projects import read_as_docker
 
 BACKEND = "AIRFLOW__CORE__XCOM_BACKEND"
 PATH = "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH"
@@ -35,24 +36,6 @@ STRANGE_BUT_LEGAL: list[Answers] = [
 ]
 EVERY = [*product(), *STRANGE_BUT_LEGAL]
 every_env_file = pytest.mark.parametrize("answers", EVERY, ids=map(name_of, EVERY))
-
-
-def read_as_docker(text: str) -> dict[str, str]:
-    """Read a file as `docker --env-file` does, and so `astro dev pytest`: the value is all behind the first `=`.
-
-    Rules of docker/cli, pkg/kvfile: white space goes only at the left of a line, `#` starts a comment only there,
-    quotes stay, a name without `=` is looked up in the caller's environment, and white space in a name is an error.
-    """
-    values = {}
-    for line in text.split("\n"):
-        line = line.removesuffix("\r").lstrip()
-        if not line or line.startswith("#"):
-            continue
-        name, equals, value = line.partition("=")
-        assert re.fullmatch(r"\S+", name), f"docker refuses the name {name!r}"
-        assert equals, f"docker would take {name} from the caller's environment"
-        values[name] = value
-    return values
 
 
 def read_as_astro_standalone(text: str) -> dict[str, str]:

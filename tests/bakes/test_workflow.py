@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
-from test_projects import Project, make_project
 
 from tools.baking import ROOT, Answers, Bake, Install, command, name_of, product, run
+from tools.projects import Project, make_project
 
 BAKES = [answers for answers in product() if answers.get("ci") == "github"]
 every_bake = pytest.mark.parametrize("answers", BAKES, ids=map(name_of, BAKES))

@@ -44,6 +44,7 @@ def test_the_type_of_its_own_comes_back(configure: Any) -> None:
 
 def test_old_rows_are_read_and_new_ones_too(configure: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import pandas as pd
+
     from include import old_xcoms
 
     frame = pd.DataFrame({"city": ["Bern", "Oslo"], "amount": [1, 2]})

@@ -16,6 +16,8 @@ import pytest
 import yaml
 
 from tools.baking import ROOT, Bake, Install, clean_environment, command, run
+from tools.class_tests import PLUGIN, add_class_tests
+from tools.environments import python_path
 from tools.pages import reference
 
 DOCS = ROOT / "docs"
@@ -108,9 +110,11 @@ def test_blocks_with_a_file_name_are_clean_and_run_in_a_project(bake: Bake, inst
         done = run(command("ruff"), *arguments, "--no-cache", *titles, cwd=project)
         assert done.returncode == 0, done.stdout + done.stderr
 
+    add_class_tests(project)
     shutil.copy(CHECK, project / "tests" / "test_check_pages.py")
     environment = clean_environment(tmp_path, PATH=f"{programs}:/usr/bin:/bin", PYTHONDONTWRITEBYTECODE="1")
+    environment["PYTHONPATH"] = python_path(project)
     allowed = {"AIRFLOW__CORE__ALLOWED_DESERIALIZATION_CLASSES": "airflow.* include.my_types.Interval"}
     tests = ["tests/test_my_dags.py", "tests/test_check_pages.py", "tests/dags"]
-    done = run(programs / "pytest", "-p", "no:cacheprovider", *tests, cwd=project, env=environment | allowed)
+    done = run(programs / "pytest", *PLUGIN, "-p", "no:cacheprovider", *tests, cwd=project, env=environment | allowed)
     assert done.returncode == 0, done.stdout + done.stderr

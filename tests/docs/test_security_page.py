@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-from tools.baking import PROJECT_TEMPLATE, ROOT
+from tools.baking import ROOT
 
 PAGE = (ROOT / "docs" / "reference" / "security.md").read_text(encoding="utf-8")
 ROWS = [line.strip("| ").split(" | ") for line in PAGE.splitlines() if line.startswith("| ")][2:]
 TESTS = {
     file.name: re.findall(r"^def (test_\w+)", file.read_text(encoding="utf-8"), re.MULTILINE)
-    for file in (PROJECT_TEMPLATE / "tests").glob("*test_custom_*")
+    for file in (ROOT / "tests" / "class").glob("test_*.py")
 }
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import emulators
 import pytest
 from conftest import BACKEND, PROJECT, PROVIDER, THRESHOLD
+
 from include.xcom_doctor import registry
 
 CONN = "AIRFLOW_CONN_MY_AWS_CONN"

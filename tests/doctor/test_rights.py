@@ -96,6 +96,7 @@ def test_expired_sas(on_azure: Any, azurite: str) -> None:
 def test_google_permissions_are_named() -> None:
     """No Google emulator enforces rights; what the doctor says of a 403 comes from gcsfs's own error."""
     from gcsfs.retry import HttpError
+
     from include.xcom_doctor import probe
     from include.xcom_doctor.clouds import GCP
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import BACKEND, COMPRESSION, PATH, PROVIDER, THRESHOLD
+
 from include.xcom_doctor.situation import load_airflow as _real_load
 
 CONN = "AIRFLOW_CONN_MY_AWS_CONN"

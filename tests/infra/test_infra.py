@@ -16,11 +16,11 @@ import hcl2
 import pytest
 import yaml
 from filelock import FileLock
-from test_env_file import read_as_docker
 
 from tools.background import moto_server
 from tools.baking import CONFIG, ROOT, Answers, Bake, Install, run
 from tools.baking import bake as bake_into
+from tools.projects import read_as_docker
 from tools.readers_tools import write_az_that_only_parses, write_script
 
 CLOUDS = [cloud for cloud in CONFIG["cloud"] if cloud != "local"]

@@ -17,10 +17,10 @@ from urllib.parse import quote
 
 import pytest
 import requests
-from test_projects import PROBES
 
 from tools.baking import CHOICES, Bake, Install, environment_of_a_project, run
 from tools.processes import free_port
+from tools.projects import PROBES
 
 OURS = "include.xcom_object_storage.XComObjectStorageBackend"
 PROVIDERS = "airflow.providers.common.io.xcom.backend.XComObjectStorageBackend"

@@ -9,16 +9,14 @@ import socketserver
 import subprocess
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from test_env_file import read_as_docker
 
-from tools.baking import CONFIG, ROOT, Answers, Bake, Install, clean_environment, environment_of_a_project, run
+from tools.baking import CONFIG, Answers, Bake, Install
+from tools.projects import PROBES, Project, make_project, read_as_docker
 from tools.tested_with import record
 
-PROBES = ROOT / "tools" / "probes"
 # What each store is tested on, as the first lines of pytest name it.
 STORES = {
     "aws": r"moto server on http://127\.0\.0\.1:\d+",
@@ -45,26 +43,6 @@ PROJECTS: dict[str, Answers] = {
 every_project = pytest.mark.parametrize("name", PROJECTS)
 
 
-@dataclass(frozen=True)
-class Project:
-    """A project of its own in a folder of its own, with the programs of its environment."""
-
-    folder: Path
-    programs: Path
-    variables: dict[str, str]
-    git: dict[str, str]
-
-    def new_to_git(self) -> list[str]:
-        """Return the files that git would ask about: neither emitted nor ignored."""
-        status = run("git", "status", "--porcelain", "-uall", cwd=self.folder, env=self.git, check=True).stdout
-        return [line for line in status.splitlines() if line.startswith("??")]
-
-    def run(self, program: str, *arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run a program of the project's environment in the project's folder."""
-        environment = {**self.variables, **variables}
-        return run(self.programs / program, *arguments, cwd=self.folder, env=environment)
-
-
 @pytest.fixture
 def project(name: str, bake: Bake, install: Install, tmp_path: Path) -> Project:
     answers = PROJECTS[name]
@@ -72,16 +50,6 @@ def project(name: str, bake: Bake, install: Install, tmp_path: Path) -> Project:
     custom = answers.get("xcom_backend") == "custom"
     programs = install(f"{answers['cloud']}{'-custom' if custom else ''}", baked / "requirements-dev.txt")
     return make_project(baked, programs, tmp_path)
-
-
-def make_project(baked: Path, programs: Path, tmp_path: Path) -> Project:
-    """Return a copy of a bake in which tests may write, to be run with an environment in which little else is set."""
-    folder = tmp_path / "project"
-    shutil.copytree(baked, folder)
-    git = clean_environment(tmp_path, GIT_DIR=str(tmp_path / "git"), GIT_WORK_TREE=str(folder))
-    run("git", "init", "--quiet", env=git, check=True)
-    run("git", "add", "--all", cwd=folder, env=git, check=True)
-    return Project(folder, programs, environment_of_a_project(programs, tmp_path), git)
 
 
 class Decoy(socketserver.ThreadingTCPServer):

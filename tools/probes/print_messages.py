@@ -21,9 +21,10 @@ import boto3
 import numpy as np
 import pandas as pd
 import requests
+from object_stores import open_store
+
 from include.xcom_backend import backend, codecs, settings, stores
 from include.xcom_backend.reference import TAG, Coordinates
-from object_stores import open_store
 
 PATH = "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH"
 BASE = os.environ[PATH]

@@ -12,7 +12,6 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -32,9 +31,6 @@ XCOM_SETTINGS = (
     "AIRFLOW__XCOM_BACKEND__",
 )
 TAKEN_AWAY = ("AIRFLOW", "AWS_", "AZURE_", "GOOGLE_", "GCP_")
-
-# What only the tests of include/xcom_backend need, if this project has that.
-pytest_plugins = ["custom_xcom"] if find_spec("custom_xcom") else []
 
 STORES = pytest.StashKey[list[ObjectStore]]()
 running = ExitStack()

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import hypothesis
 import pytest
 from custom_xcom import Configure, pull, push
+from hypothesis import HealthCheck, given
+from hypothesis import strategies as some
 
-hypothesis = pytest.importorskip("hypothesis", reason="requirements-dev.txt has hypothesis")
-
-from hypothesis import HealthCheck, given  # noqa: E402
-from hypothesis import strategies as some  # noqa: E402
-
-from include.xcom_backend.reference import (  # noqa: E402
+from include.xcom_backend.reference import (
     MAX_PART_BYTES,
     Coordinates,
     Location,
