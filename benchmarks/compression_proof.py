@@ -1,4 +1,4 @@
-"""Counts what becomes of compressed XComs, with the provider's backend and with a project's: `make bench-compression`.
+"""Counts what becomes of compressed XComs, with either backend: `make record ONLY=compression`.
 
 Bakes a project and runs `dags/compression_dags.py` on real Airflow, once with each backend, against emulators of S3 and
 Google Cloud Storage, some of them slow or refusing. Then it looks into the buckets, prints a table, and writes it to
@@ -269,7 +269,7 @@ def report(result: str, runs: int) -> str:
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     return f"""# What became of compressed XComs
 
-Written by `make bench-compression`: do not edit. [Compression](../explanation/compression.md) says what it means.
+Written by `make record ONLY=compression`: do not edit. [Compression](../explanation/compression.md) says what it means.
 
 Airflow's API server, Dag processor and scheduler ran with LocalExecutor: each task in a supervised child process. For
 each line of the table, {runs} tasks pushed 22,890 bytes of JSON as their last statement, with a threshold of 1,000

@@ -1,4 +1,4 @@
-"""An S3 server on loopback that costs next to nothing, so that what is measured is the client: `make bench`.
+"""An S3 server on loopback that costs next to nothing, so that what is measured is the client.
 
 It keeps objects in memory, really receives and gives back every byte, checks no signature, and counts requests. It
 speaks what boto3 and s3fs ask for to put (in parts too), get, head, list and delete. `GET /-/counts` tells the counts.

@@ -1,4 +1,4 @@
-"""The XCom backend classes of older tutorials, as plainly as they teach them: part of `make bench`.
+"""The XCom backend classes of older tutorials, as plainly as they teach them: part of `make record ONLY=bench`.
 
 They are what people have who copied a class some years ago. Only what would keep them from running at all on Airflow 3
 is mended (an import that was missing, a name, two spellings of one connection); what costs time stays.

@@ -1,4 +1,4 @@
-"""Where the time of a push and a pull goes, step by step: part of `make bench`, for aims that are not met."""
+"""Where the time of a push and a pull goes, step by step: for aims of `make record ONLY=bench` that are not met."""
 
 from __future__ import annotations
 

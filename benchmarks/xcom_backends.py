@@ -1,4 +1,4 @@
-"""Measures the custom class beside the provider's backend and the floor: `make bench`.
+"""Measures the custom class beside the provider's backend and the floor: `make record ONLY=bench`.
 
 The floor is what nobody can beat with the same format: encode with the bare library, write with the bare client, no
 check and no reference. All run side by side in interleaved rounds against a fast S3 server on loopback and a local

@@ -1,4 +1,4 @@
-"""Keeps a record of what was tested with what: tests write it, `make readme` makes the table in README.md from it."""
+"""Keeps a record of what was tested with what: tests write it, `make update` makes the table in README.md from it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tools.baking import ROOT
 
 FOLDER = ROOT / "records" / "tested-with"
 CLI = ROOT / "records" / "astro-cli.json"
-# Set by `make tested-with`. A plain test run leaves the record as it is.
+# Set by `make record ONLY=tested-with`. A plain test run leaves the record as it is.
 RECORD = "XCOM_TEMPLATE_RECORD"
 PROVIDERS = {"aws": "amazon", "gcp": "google", "azure": "microsoft-azure", "local": "common-io"}
 # Commands of the Astro CLI that nobody ran, and why.

@@ -115,7 +115,7 @@ def main() -> int:
     if changes and "--write" in sys.argv[1:]:
         TEMPLATE.write_text(text, encoding="utf-8", newline="\n")
         subprocess.run([sys.executable, "-m", "tools.lock"], check=True)
-        print("Written and locked. Now `make test`, and `make golden`.")
+        print("Written and locked. Now `make update`, and `make test`.")
         return 0
     return int(bool(changes))
 

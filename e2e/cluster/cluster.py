@@ -38,9 +38,6 @@ HERE = Path(__file__).parent
 PATH = "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH"
 BACKEND = "AIRFLOW__CORE__XCOM_BACKEND"
 # What `xcom_backend: object_storage` gives, and what Airflow has without any setting.
-PROVIDER = "airflow.providers.common.io.xcom.backend.XComObjectStorageBackend"
-DATABASE = "airflow.sdk.bases.xcom.BaseXCom"
-CUSTOM = "include.xcom_backend.XComBackend"
 USER = "admin"
 SECONDS = 240  # that Airflow may take to start, on a busy machine
 

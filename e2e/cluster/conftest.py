@@ -47,7 +47,7 @@ def s3() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def record() -> Record:
-    """Return what prints a result, and writes it into ``records/cluster.json`` when `make cluster` asks for it."""
+    """Return what prints a result and, when `make record ONLY=cluster` runs, keeps it in ``records/cluster.json``."""
 
     def write(name: str, result: Any) -> None:
         print(f"{name}: {json.dumps(result)}")

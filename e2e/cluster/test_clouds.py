@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from e2e.cluster.cluster import BACKEND, PROVIDER, Cluster, running_cluster
+from e2e.cluster.cluster import BACKEND, Cluster, running_cluster
 from e2e.cluster.conftest import Record
+from tools.pages.cluster import PROVIDER
 
 HAND_OVER = Path(__file__).parent / "dags" / "hand_over.py"
 

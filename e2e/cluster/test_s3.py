@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from e2e.cluster.cluster import BACKEND, CUSTOM, DATABASE, PROVIDER, USER, Cluster, Run
+from e2e.cluster.cluster import BACKEND, USER, Cluster, Run
 from e2e.cluster.conftest import RECORDING, Record, machine
 from tools.debian import find, program
 from tools.environments import ROOT
+from tools.pages.cluster import CUSTOM, DATABASE, PROVIDER
 
 BROWSER = Path(__file__).parent / "browser.py"
 # Airflow's components, as the API server calls them.

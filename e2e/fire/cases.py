@@ -11,26 +11,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.fire.site import BOUND, PATIENCE, Run, Site, clean, until
+from e2e.fire.site import BACKENDS, BOUND, PATIENCE, Run, Site, clean, until
+from tools.pages.fire import Outcome
 from tools.processes import free_port
 from tools.proxy import HOST, Proxy
 
 LONG = "x" * 244
 UMLAUTS = "Zürich_ночь_東京"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a case with one backend.
-
-    :param kind: ``value``, ``failed with the reason``, ``failed without a reason``, ``WRONG VALUE``, ``HANGS`` or
-        ``LOST OBJECT``
-    :param seen: what the user sees
-    """
-
-    kind: str
-    seconds: float
-    seen: str
 
 
 # Tells the outcome of a case, by its name, with a backend.
@@ -55,6 +42,11 @@ class Case:
 
 
 CASES: dict[str, Case] = {}
+
+
+def backends_of(case: Case) -> list[str]:
+    """Return the backends that a case is for."""
+    return [case.only] if case.only else list(BACKENDS)
 
 
 def case(title: str, **options: object) -> Callable[[Callable[[Run], None]], Callable[[Run], None]]:

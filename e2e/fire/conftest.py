@@ -8,12 +8,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from e2e.fire.cases import CASES, Outcome, Outcomes, play, restart_airflow
-from e2e.fire.site import BACKENDS, OVER, Site
+from e2e.fire.cases import CASES, Outcomes, backends_of, play, restart_airflow
+from e2e.fire.site import BACKENDS, DEADLINE, OVER, Site
 from tools.baking import ROOT, bake
 from tools.debian import program
 from tools.environments import project_environment
-from tools.pages.fire import backends_of, write
+from tools.pages.fire import Outcome, record
 
 AT_ONCE = 8
 CASE = {"name", "backend"}  # the parameters of a test that plays a case
@@ -77,10 +77,12 @@ def outcomes(site: Site, request: pytest.FixtureRequest) -> Iterator[Outcomes]:
     if os.environ.get("FIRE_RECORD"):
         told = {pair: future.result() for pair, future in playing.items() if not future.exception()}
         told |= {("airflow_killed", backend): killed for backend, killed in last.items()}
-        write(
+        record(
+            {name: case.title for name, case in CASES.items()},
             {
                 name: {backend: told[name, backend] for backend in backends_of(case)}
                 for name, case in CASES.items()
                 if all((name, backend) in told for backend in backends_of(case))
-            }
+            },
+            DEADLINE,
         )

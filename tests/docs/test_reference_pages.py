@@ -55,7 +55,7 @@ def rows(page: Path, heading: str) -> list[list[str]]:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_made_anew_is_the_same(name: str) -> None:
-    assert PAGES[name].read_text(encoding="utf-8") == reference.pages()[PAGES[name]], "make reference"
+    assert PAGES[name].read_text(encoding="utf-8") == reference.pages()[PAGES[name]], "make update"
 
 
 def test_the_page_of_files_names_every_baked_file_and_no_other(bake: Bake) -> None:

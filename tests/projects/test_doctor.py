@@ -50,4 +50,4 @@ def test_mypy_has_nothing_to_say_about_these_tests(project: Path, programs: Path
 def test_the_troubleshooting_page_is_made_from_the_checks_of_now() -> None:
     done = run(sys.executable, "-m", "tools.pages.troubleshooting", "--print", check=True, encoding="utf-8")
     page = (ROOT / "docs" / "reference" / "troubleshooting.md").read_text(encoding="utf-8")
-    assert done.stdout == page, "run `make troubleshooting`"
+    assert done.stdout == page, "run `make update`"

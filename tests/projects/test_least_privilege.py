@@ -13,7 +13,7 @@ PAGE = (ROOT / "docs" / "reference" / "least-privilege.md").read_text(encoding="
 @pytest.mark.parametrize("cloud", least_privilege.CLOUDS)
 def test_the_page_is_what_a_run_shows(cloud: str) -> None:
     results = dict(least_privilege.prove(cloud))
-    assert "".join(least_privilege.section(cloud, results)) in PAGE, "make least-privilege"
+    assert "".join(least_privilege.section(cloud, results)) in PAGE, "make record ONLY=least-privilege"
     for result in results.values():
         wrong = {step: one["said"] for step, one in result["all"].items() if one["said"] not in ("ok", "-")}
         assert set(wrong) <= {"broken"}

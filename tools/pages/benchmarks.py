@@ -1,4 +1,4 @@
-"""Writes what `make bench` measured into docs/reference/benchmarks.md, between its markers, and draws the picture."""
+"""Writes what `make record ONLY=bench` measured into docs/reference/benchmarks.md, and draws the picture."""
 
 from __future__ import annotations
 
@@ -214,7 +214,8 @@ def write(kept: dict[str, Any]) -> None:
     found = Measured(kept["measured"])
     rows = list(aims(found))
     lines = [
-        f"`make bench`, {kept['rounds']} rounds, medians. {kept['machine']}. Load of the machine (1 minute): "
+        f"`make record ONLY=bench`, {kept['rounds']} rounds, medians. {kept['machine']}. "
+        "Load of the machine (1 minute): "
         f"{kept['load'][0]:.1f} at the start, {kept['load'][1]:.1f} at the end. A push that is the first of its round "
         f"takes {found.get('order', 'first'):.2f} times the CPU time of the same push later in a round.",
         "",

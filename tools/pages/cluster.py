@@ -1,4 +1,4 @@
-"""Writes docs/reference/cluster.md from what `make cluster` recorded in records/cluster.json."""
+"""Writes docs/reference/cluster.md from what `make record ONLY=cluster` recorded in records/cluster.json."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from e2e.cluster.cluster import CUSTOM, DATABASE, PROVIDER
 from tools.baking import ROOT
 
 PAGE = ROOT / "docs" / "reference" / "cluster.md"
+# The classes by which records/cluster.json names the backends.
+PROVIDER = "airflow.providers.common.io.xcom.backend.XComObjectStorageBackend"
+DATABASE = "airflow.sdk.bases.xcom.BaseXCom"
+CUSTOM = "include.xcom_backend.XComBackend"
 NAMES = {CUSTOM: "the custom class", PROVIDER: "the provider's backend", DATABASE: "Airflow's own: the database"}
 ACTIONS = ("list", "cleanup, dry run", "cleanup", "purge at once", "purge one by one")
 MB = 10**6
@@ -18,7 +21,7 @@ TEXT = """\
 # On a cluster
 
 `make e2e ONLY=cluster` runs the emitted project on a whole Airflow. This page says what runs, and what came out.
-`make cluster` runs the same and writes this page: numbers and pictures are of such runs.
+`make record ONLY=cluster` runs the same and writes this page: numbers and pictures are of such runs.
 
 Measured on {machine}.
 

@@ -1,12 +1,12 @@
-"""Writes docs/reference/fire.md, and records/fire.json that it is made from: what each fault did to each backend."""
+"""Writes docs/reference/fire.md from records/fire.json: what each fault did to each backend."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from e2e.fire.cases import CASES, Case, Outcome
-from e2e.fire.site import BACKENDS, DEADLINE
 from tools.baking import ROOT
 
 OUTCOMES = ROOT / "records" / "fire.json"
@@ -14,9 +14,9 @@ PAGE = ROOT / "docs" / "reference" / "fire.md"
 NAMES = {"custom": "custom class", "provider": "provider's backend"}
 LONGEST = 240  # characters of a message
 
-HEAD = f"""# Under fire
+HEAD = """# Under fire
 
-<!-- written by `make fire`: do not edit -->
+<!-- written by `make record ONLY=fire`: do not edit -->
 
 `make e2e ONLY=fire` runs Airflow with all its components as separate processes: API server, scheduler, Dag processor,
 and a worker for each backend that forks a supervised task for each try. Metadata is in PostgreSQL, objects on a real S3
@@ -28,46 +28,80 @@ wrong value, never a hang, never a lost object that a row names**. For the provi
 compare what happens with this page.
 
 *Seconds* are those of the whole run on a busy machine, with its waiting: a pair without a fault is the first line.
-`AIRFLOW__XCOM_BACKEND__RETRY_DEADLINE` is {DEADLINE} seconds here, not 60. A message ends in … where it was too long
+`AIRFLOW__XCOM_BACKEND__RETRY_DEADLINE` is {deadline} seconds here, not 60. A message ends in … where it was too long
 for the table.
 """
 
 
-def backends_of(case: Case) -> list[str]:
-    """Return the backends that a case is for."""
-    return [case.only] if case.only else list(BACKENDS)
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a case with one backend.
+
+    :param kind: ``value``, ``failed with the reason``, ``failed without a reason``, ``WRONG VALUE``, ``HANGS`` or
+        ``LOST OBJECT``
+    :param seen: what the user sees
+    """
+
+    kind: str
+    seconds: float
+    seen: str
 
 
-def read() -> dict[str, dict[str, Outcome]]:
-    """Return the recorded outcomes by case and backend."""
-    recorded = json.loads(OUTCOMES.read_text(encoding="utf-8"))
-    return {name: {key: Outcome(**value) for key, value in row.items()} for name, row in recorded.items()}
+@dataclass(frozen=True)
+class Recorded:
+    """A case and what became of it, by backend."""
+
+    title: str
+    outcomes: dict[str, Outcome]
 
 
-def write(outcomes: dict[str, dict[str, Outcome]]) -> None:
-    """Record outcomes and write the page; cases that were not played stay as they were."""
-    known = read() if OUTCOMES.exists() else {}
-    merged = {name: outcomes.get(name) or known[name] for name in CASES if name in outcomes or name in known}
-    rows = {name: {key: asdict(value) for key, value in row.items()} for name, row in merged.items()}
-    for row in rows.values():
-        for value in row.values():
-            value["seconds"] = round(value["seconds"])
-    OUTCOMES.write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    PAGE.write_text(render(read()), encoding="utf-8")
+def read() -> dict[str, Recorded]:
+    """Return the recorded cases by name."""
+    cases = json.loads(OUTCOMES.read_text(encoding="utf-8"))["cases"]
+    return {
+        name: Recorded(case["title"], {key: Outcome(**value) for key, value in case["outcomes"].items()})
+        for name, case in cases.items()
+    }
 
 
-def render(outcomes: dict[str, dict[str, Outcome]]) -> str:
+def record(titles: Mapping[str, str], outcomes: Mapping[str, Mapping[str, Outcome]], deadline: int) -> None:
+    """Record outcomes and write the page; cases that were not played stay as they were.
+
+    :param titles: of all cases, in their order
+    :param deadline: seconds of the custom class for all tries of a request
+    """
+    known = {name: case.outcomes for name, case in read().items()}
+    merged = {name: outcomes.get(name) or known[name] for name in titles if name in outcomes or name in known}
+    cases: dict[str, Any] = {}
+    for name, row in merged.items():
+        told = {key: {**asdict(value), "seconds": round(value.seconds)} for key, value in row.items()}
+        cases[name] = {"title": titles[name], "outcomes": told}
+    text = json.dumps({"deadline": deadline, "cases": cases}, indent=2, ensure_ascii=False)
+    OUTCOMES.write_text(text + "\n", encoding="utf-8", newline="\n")
+    write()
+
+
+def write() -> None:
+    """Write the page from the record."""
+    PAGE.write_text(render(), encoding="utf-8", newline="\n")
+
+
+def render() -> str:
     """Return the page."""
-    lines = [HEAD, "| What is done | Backend | What becomes of it | Seconds | What the user sees |"]
+    cases, deadline = read(), json.loads(OUTCOMES.read_text(encoding="utf-8"))["deadline"]
+    lines = [
+        HEAD.format(deadline=deadline),
+        "| What is done | Backend | What becomes of it | Seconds | What the user sees |",
+    ]
     lines += ["| --- | --- | --- | --: | --- |"]
-    for name, row in outcomes.items():
-        for number, (backend, outcome) in enumerate(sorted(row.items())):
-            title = CASES[name].title if not number else ""
+    for case in cases.values():
+        for number, (backend, outcome) in enumerate(sorted(case.outcomes.items())):
+            title = case.title if not number else ""
             lines.append(
                 f"| {cell(title)} | {NAMES[backend]} | {emphasis(outcome.kind)} | {outcome.seconds:.0f} | "
                 f"{cell(shorten(outcome.seen))} |"
             )
-    return "\n".join(lines) + "\n\n" + summary(outcomes)
+    return "\n".join(lines) + "\n\n" + summary({name: case.outcomes for name, case in cases.items()})
 
 
 def summary(outcomes: dict[str, dict[str, Outcome]]) -> str:

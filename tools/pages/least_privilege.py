@@ -51,7 +51,7 @@ ASKS = {
 
 HEAD = """# Least privilege, proved
 
-<!-- made from a run of the emitted project by `make least-privilege` -->
+<!-- made from a run of the emitted project by `make record ONLY=least-privilege` -->
 
 The rights that `infra/` gives are those that XComs need, and no more. This page is the proof: a user with exactly these
 rights ran the emitted project, through its real connection, on real Airflow. Then each right was taken away in turn.

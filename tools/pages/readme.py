@@ -1,4 +1,4 @@
-"""Writes the tables of README.md: the questions, from cookiecutter.json, and what was tested. `make readme` runs it."""
+"""Writes the tables of README.md: the questions, from cookiecutter.json, and what was tested. `make update` runs it."""
 
 from __future__ import annotations
 
@@ -52,5 +52,10 @@ def updated(readme: str) -> str:
     return SECTION.sub(lambda match: match[1] + questions_table(template) + match[2], readme)
 
 
+def main() -> None:
+    """Write the tables."""
+    README.write_text(updated(README.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
+
+
 if __name__ == "__main__":
-    README.write_text(updated(README.read_text()))
+    main()

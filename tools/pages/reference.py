@@ -1,6 +1,6 @@
 """Writes pages of docs/reference/ from what they are about, and the measured tables of docs/how-to/.
 
-`make reference` runs it. The tests hold that nothing on these pages is out of date.
+`make update` runs it. The tests hold that nothing on these pages is out of date.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PROJECT = ROOT / "{{cookiecutter.project_slug}}"
 PACKAGE = PROJECT / "include" / "xcom_backend"
-MADE = "<!-- made by `make reference`: do not edit -->"
-MEASURED = re.compile(r"(<!-- measured, by make reference: (\w+) -->\n).*?(<!-- end of measured -->)", re.DOTALL)
+MADE = "<!-- made by `make update`: do not edit -->"
+MEASURED = re.compile(r"(<!-- measured, by make update: (\w+) -->\n).*?(<!-- end of measured -->)", re.DOTALL)
 
 CLOUDS = {"aws": "AWS", "gcp": "Google Cloud", "azure": "Azure", "local": "Local folder"}
 
@@ -432,8 +432,8 @@ def versions(template: Mapping[str, Any]) -> Iterator[str]:
 
 {MADE}
 
-Each line is a project that was baked, installed, and tested by its own tests on real Airflow. `make tested-with` runs
-them.
+Each line is a project that was baked, installed, and tested by its own tests on real Airflow.
+`make record ONLY=tested-with` runs them.
 
 {tested_with.table()}
 ## What a bake pins

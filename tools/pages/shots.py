@@ -1,4 +1,4 @@
-"""Makes the pictures of the docs anew, from real Airflow and real terminals: this is `make docs-shots`.
+"""Makes the pictures of the docs anew, from real Airflow and real terminals: this is `make record ONLY=shots`.
 
 `make demo` with UI=1 runs Airflow 3 and 2 with an emulator, and Chromium opens their pages. One thing is altered: the
 folder of whoever runs this is called /home/you in the pictures.

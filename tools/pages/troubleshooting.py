@@ -1,4 +1,4 @@
-"""Writes docs/reference/troubleshooting.md from the checks of the doctor. `make troubleshooting` runs it.
+"""Writes docs/reference/troubleshooting.md from the checks of the doctor. `make update` runs it.
 
 With ``--print`` it writes to standard output instead.
 """
@@ -20,7 +20,7 @@ NOT_HERE = ("fsspec", "fsspec.asyn", "fsspec.utils", "sqlalchemy", "sqlalchemy.e
 
 HEAD = """# Why is my XCom not in the bucket?
 
-<!-- made from the checks of the emitted doctor by `make troubleshooting` -->
+<!-- made from the checks of the emitted doctor by `make update` -->
 
 Ask the doctor, from the root of your project. It asks everything on this page in a few seconds, and names for each
 thing that is wrong the line that mends it:
@@ -70,9 +70,14 @@ def cell(text: str) -> str:
     return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Write the page, or print it."""
     text = "".join(page(load_checks()))
     if "--print" in sys.argv[1:]:
         sys.stdout.buffer.write(text.encode())
     else:
         PAGE.write_text(text, encoding="utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+"""Writes all generated pages and tables anew, from the template and from records/: part of `make update`."""
+
+from __future__ import annotations
+
+import json
+
+from tools.baking import ROOT
+from tools.pages import cluster, fire, readme, reference, troubleshooting
+
+
+def main() -> None:
+    """Write each page. The pages of benchmarks, compression and least privilege are written when they are measured."""
+    reference.main()
+    readme.main()
+    troubleshooting.main()
+    fire.write()
+    cluster.write_page(json.loads((ROOT / "records" / "cluster.json").read_text(encoding="utf-8")))
+    print("Written: the generated pages of docs/, and the tables of README.md. `git diff` shows what changed.")
+
+
+if __name__ == "__main__":
+    main()
