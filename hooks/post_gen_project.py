@@ -37,8 +37,13 @@ def next_steps(answers: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "Start Airflow", "astro dev start"
     yield "Switch the test Dag on", "astro dev run dags unpause custom_xcom_backend_test"
     yield "Run it", "astro dev run dags trigger custom_xcom_backend_test"
-    yield "See the big object in the store", cloud["look"].format(**answers)
-    yield "If it is not there, open a shell where Airflow runs", "astro dev bash"
+    look, shell = ("See the big object in the store", cloud["look"].format(**answers)), "astro dev bash"
+    if answers["__infra"]:
+        yield look
+        yield "If it is not there, open a shell where Airflow runs", shell
+    else:
+        yield "Open a shell where Airflow runs", shell
+        yield look
     yield "and ask the doctor there", "python -m include.xcom_doctor"
 
 
@@ -56,6 +61,14 @@ def show(answers: dict[str, Any]) -> None:
 for folder in ("include/xcom_backend", "infra", "remote-execution", ".github/workflows", ".github"):
     with suppress(OSError):
         Path(folder).rmdir()
+
+# .env will hold keys. And the containers of `astro dev start`, which run as another user, mount these folders: under a
+# strict umask they could read none of them.
+with suppress(OSError):
+    Path(".env").chmod(0o600)
+    for mounted in ("dags", "include", "plugins", "tests"):
+        for path in (Path(mounted), *Path(mounted).rglob("*")):
+            path.chmod(path.stat().st_mode | (0o055 if path.is_dir() else 0o044))
 
 # cookiecutter deletes the project when this hook fails, so no terminal may make it fail: one that lacks a letter of the
 # project's name shows a question mark, and one that is gone (`| head`) shows nothing.

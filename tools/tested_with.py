@@ -14,6 +14,7 @@ from tools.baking import ROOT
 
 FOLDER = ROOT / "records" / "tested-with"
 CLI = ROOT / "records" / "astro-cli.json"
+DOCKER = ROOT / "records" / "docker.json"
 # Set by `make record ONLY=tested-with`. A plain test run leaves the record as it is.
 RECORD = "XCOM_TEMPLATE_RECORD"
 PROVIDERS = {"aws": "amazon", "gcp": "google", "azure": "microsoft-azure", "local": "common-io"}
@@ -91,6 +92,20 @@ def record_cli(version: str, runtime: str, did: Mapping[str, str]) -> None:
     """
     if os.environ.get(RECORD):
         CLI.write_text(json.dumps({"cli": version, "runtime": runtime, "did": did}, indent=2) + "\n", newline="\n")
+
+
+def record_docker(case: str, seen: Mapping[str, str]) -> None:
+    """Write down, if asked to, what a case of `make e2e ONLY=docker` ran on, by the heads of the table."""
+    if os.environ.get(RECORD):
+        cases = json.loads(DOCKER.read_text()) if DOCKER.exists() else {}
+        DOCKER.write_text(json.dumps({**cases, case: seen}, indent=2, sort_keys=True) + "\n", newline="\n")
+
+
+def docker_table() -> str:
+    """Return what is on record of the Astro CLI with Docker as a Markdown table, a row for each case."""
+    cases = list(json.loads(DOCKER.read_text()).values())
+    rows = [list(cases[0]), ["---"] * len(cases[0]), *(list(case.values()) for case in cases)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def cli_table() -> str:

@@ -7,15 +7,10 @@ folders of its repository. Name another one than the PATH's with ASTRO=/path/to/
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +19,13 @@ import requests
 import vendor
 from vendor import Vendor
 
+from tools.astro import ASTRO, MISSING, Cli
 from tools.background import BUCKET, bucket, keys_in, rows_of, trigger, wait_for
 from tools.baking import CONFIG, ROOT, bake, clean_environment, environment_of_a_project, paths_of, run
 from tools.environments import project_environment
 from tools.processes import free_port
 from tools.tested_with import record_cli
 
-ASTRO = os.environ.get("ASTRO") or shutil.which("astro")
-OLDEST = (1, 45)
 DAG = "custom_xcom_backend_test"
 AIRFLOW = CONFIG["_airflow"]["3"]
 RUNTIME = AIRFLOW["runtime"].rpartition(":")[2]
@@ -40,9 +34,7 @@ LEFT_BY_THE_CLI = ".astro/config.yaml.lock"
 # Seconds for `astro dev start`: it installs Airflow first.
 WAIT = 900
 
-pytestmark = pytest.mark.skipif(
-    ASTRO is None, reason="no Astro CLI on this machine: install it, or name it with ASTRO=/path/to/astro"
-)
+pytestmark = pytest.mark.skipif(ASTRO is None, reason=MISSING)
 
 
 # For the table of what was tested: what the tests below look at, by command.
@@ -57,34 +49,6 @@ DID = {
     "astro dev restart": "healthy, and XCom goes on",
     "astro dev stop": "nothing is left running, and git sees no new file",
 }
-
-
-@dataclass(frozen=True)
-class Cli:
-    """The Astro CLI in an environment in which its vendor is the stand-in."""
-
-    environment: dict[str, str]
-    version: str = ""
-
-    def __call__(self, folder: Path, *arguments: str, code: int = 0, typed: str = "") -> str:
-        """Run a command of the CLI in a folder, and return what it printed, after looking at its exit code."""
-        return self.program(folder, str(ASTRO), *arguments, code=code, typed=typed)
-
-    def program(self, folder: Path, *command: str, code: int = 0, typed: str = "") -> str:
-        """Run any program as a person would beside the CLI."""
-        # To a file and not to a pipe: what `dev start` leaves running would keep a pipe open.
-        log = folder.parent / "astro.log"
-        with log.open("wb") as output, tempfile.TemporaryFile() as keyboard:
-            keyboard.write(typed.encode())
-            keyboard.seek(0)
-            done = subprocess.run(
-                command, cwd=folder, env=self.environment, stdin=keyboard, stdout=output, stderr=output
-            )
-        said = re.sub(r"\x1b\[[0-9;]*m", "", log.read_text(errors="replace"))
-        assert done.returncode == code, (
-            f"{' '.join(command)}: exit code {done.returncode}\n{said}\n{standalone_log(folder)}"
-        )
-        return said
 
 
 def standalone_log(project: Path) -> str:
@@ -117,11 +81,7 @@ def astro(asked: Vendor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
             "HOME": str(home),
             "UV_CACHE_DIR": str(ROOT / ".tools" / "uv-cache"),
         }
-        cli = Cli(variables)
-        version = re.search(r"(\d+)\.(\d+)\.\d+", cli(home, "version"))
-        assert version
-        assert tuple(map(int, version.groups())) >= OLDEST, f"{version[0]} is older than 1.45"
-        yield replace(cli, version=version[0])
+        yield Cli(variables, standalone_log).checked(home)
 
 
 def baked(folder: Path, **answers: Any) -> Path:

@@ -67,7 +67,7 @@ FULLWIDTH = "\uff11\uff12\uff13"
 
 GOOD: dict[str, list[str]] = {
     "project_name": ["x", "X" * 80, "Ünïcødé 日本 🚀", "a: b # c", "<b>&amp;</b>", "it's", 'say "hi"', "back\\slash"],
-    "project_slug": ["x", "0", "a" * 63, "a_b-c", "con1", "xcom-"],
+    "project_slug": ["x", "0", "a" * 63, "a_b-c", "con1", "a__b", "a---b_c"],
     "connection_id": ["a", "_", "My_Conn", "a" * 200, "conn2"],
     "threshold": ["-1", "0", "1", "1000", "1048576"],
     "mirror": [
@@ -85,7 +85,7 @@ GOOD: dict[str, list[str]] = {
     ],
     "gcp": ["abc", "a" * 63, "a_b", "a.b_c-d", ".".join(["a" * 63] * 3) + ".b" * 15, "123", "mygoods", "x--y"],
     "azure": ["abc", "a" * 63, "a-b-c", "123", "root"],
-    "local": ["a", "include/xcom-store", "/srv/xcom", "a.b/.c", "A_b-c", "..a", "a..b"],
+    "local": ["a", "logs/xcom-store", "include/xcom-store", "/srv/xcom", "a.b/.c", "A_b-c", "..a", "a..b"],
 }
 NO_BUCKET = [
     *("", "a", "ab", "a" * 223, "-abc", "abc-", "Abc", "a b", "a/b", "a:b", "a@b", "abc\n", "ünïcode", FULLWIDTH),
@@ -95,6 +95,7 @@ BAD: dict[str, list[str]] = {
     "project_name": ["", " ", "x" * 81, *NOT_TEXT],
     "project_slug": [
         *("../x", "a/b", "a\\b", "CON", "con", "nul", "com1", "lpt9", "-x", "_x", "x.y", "X", " ", "~"),
+        *("x-", "x__", "a___b", "a-_b", "a_-b"),  # Docker: invalid reference format
         *("a" * 64, "ü", "x\n", FULLWIDTH, *CODE),
     ],
     "connection_id": [

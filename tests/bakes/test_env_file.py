@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from dotenv import dotenv_values
 
 from tools.baking import Answers, Bake, name_of, product
+from tools.baking import bake as bake_into
 from tools.projects import read_as_docker
 
 BACKEND = "AIRFLOW__CORE__XCOM_BACKEND"
@@ -23,7 +26,7 @@ DEFAULTS = {
     "aws": ("s3://my_aws_conn@my-xcom-bucket/xcom", "my_aws_conn", "aws"),
     "gcp": ("gs://my_gcp_conn@my-xcom-bucket/xcom", "my_gcp_conn", "google_cloud_platform"),
     "azure": ("abfs://my_azure_conn@my-xcom-container/xcom", "my_azure_conn", "wasb"),
-    "local": ("file://include/xcom-store/xcom", None, None),
+    "local": ("file://logs/xcom-store/xcom", None, None),
 }
 STRANGE_BUT_LEGAL: list[Answers] = [
     {"cloud": "aws", "connection_id": "My_Conn_2", "bucket": "a.b-c.0", "threshold": "0"},
@@ -189,3 +192,16 @@ def test_the_readers_differ_where_they_are_known_to() -> None:
     for text in ('A="1"', "A=1 # one", "A=${B}", "export A=1", "A = 1"):
         with pytest.raises(AssertionError):
             read_by_all(text)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such modes")
+def test_only_its_owner_reads_env_and_containers_read_what_they_mount(home: Path, tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        project = bake_into(home, tmp_path, {"cloud": "local"})
+    finally:
+        os.umask(before)
+    assert (project / ".env").stat().st_mode & 0o777 == 0o600
+    mounted = [path for name in ("dags", "include", "plugins", "tests") for path in (project / name).rglob("*")]
+    needed = {True: 0o055, False: 0o044}
+    assert [path for path in mounted if path.stat().st_mode & needed[path.is_dir()] != needed[path.is_dir()]] == []

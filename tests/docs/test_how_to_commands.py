@@ -72,7 +72,7 @@ def test_the_lifecycle_rule_arrives(project: Path, programs: Path, tmp_path: Pat
 
 
 def test_old_files_of_a_local_folder_go(tmp_path: Path) -> None:
-    store = tmp_path / "include" / "xcom-store"
+    store = tmp_path / "logs" / "xcom-store"
     store.mkdir(parents=True)
     for name, days in (("old", 92), ("young", 88)):
         (store / name).touch()

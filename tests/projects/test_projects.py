@@ -164,7 +164,7 @@ def test_the_local_store_is_where_the_readme_says_with_the_env_file_as_it_is(
     result = json.loads(done.stdout.splitlines()[-1])
     assert result["state"] == "success"
     assert result["rows"]["small_obj"] == {"a": 23}
-    (stored,) = (path for path in (project.folder / "include" / "xcom-store").rglob("*") if path.is_file())
+    (stored,) = (path for path in (project.folder / "logs" / "xcom-store").rglob("*") if path.is_file())
     assert str(stored.relative_to(project.folder)) in result["rows"]["big_obj"]
     assert project.new_to_git() == []
 

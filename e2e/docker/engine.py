@@ -1,0 +1,86 @@
+"""A container engine for the tests: the one that answers, or else one of their own, which leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.background import running, wait_for
+from tools.debian import NoProgramError, program
+
+NETWORKS = Path("/sys/class/net")
+FILTERS = ("iptables", "ip6tables")
+
+
+@dataclass(frozen=True)
+class Docker:
+    """The client of the engine at an address such as ``unix:///var/run/docker.sock``."""
+
+    client: Path
+    host: str
+
+    def __call__(self, *arguments: object) -> str:
+        """Run a command of the client and return what it printed.
+
+        :raises RuntimeError: with the end of what it said, if it fails
+        """
+        done = self._run(*arguments)
+        if done.returncode:
+            raise RuntimeError(f"docker {' '.join(map(str, arguments))}: {(done.stdout + done.stderr)[-5000:]}")
+        return done.stdout.strip()
+
+    def succeeds(self, *arguments: object) -> bool:
+        """Whether a command succeeds."""
+        return self._run(*arguments).returncode == 0
+
+    def _run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [str(self.client), "--host", self.host, *map(str, arguments)]
+        return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+
+    def gateway(self) -> str:
+        """Return the address at which containers reach this machine."""
+        return self("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}")
+
+
+@contextmanager
+def engine() -> Iterator[Docker]:
+    """Yield the engine that answers, else start one and end it with all that is in it.
+
+    :raises NoProgramError: if none answers and none can be started here
+    """
+    host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    client = program("docker", "docker.io")
+    if Docker(client, host).succeeds("version"):
+        yield Docker(client, host)
+        return
+    if os.geteuid() != 0:
+        raise NoProgramError(f"no container engine answers at {host}, and only root can start one")
+    server = program("dockerd", "docker.io")
+    with tempfile.TemporaryDirectory(prefix="engine-") as folder, network_as_before():
+        docker = Docker(client, f"unix://{folder}/docker.sock")
+        options = {"data-root": "data", "exec-root": "exec", "pidfile": "pid"}
+        places = [f"--{option}={folder}/{name}" for option, name in options.items()]
+        with running(Path(folder, "engine.log"), os.environ, server, f"--host={docker.host}", *places):
+            wait_for(lambda: docker.succeeds("version"), "the container engine", Path(folder))
+            yield docker
+
+
+@contextmanager
+def network_as_before() -> Iterator[None]:
+    """Take away the bridges and packet filter rules that an engine leaves behind, unless another engine is here."""
+    if (NETWORKS / "docker0").exists():
+        yield
+        return
+    rules = {name: subprocess.run([f"{name}-save"], capture_output=True, text=True).stdout for name in FILTERS}
+    try:
+        yield
+    finally:
+        for bridge in ("docker0", *(path.name for path in NETWORKS.glob("br-*"))):
+            subprocess.run([program("ip", "iproute2"), "link", "delete", bridge], check=True)
+        for name, before in rules.items():
+            subprocess.run([f"{name}-restore"], input=before, text=True, check=True)
