@@ -9,7 +9,12 @@ import pytest
 from tools.baking import bake, run
 from tools.gotools import go_tool
 
-BAKES = [{"cloud": "aws"}, {"cloud": "local"}, {"cloud": "gcp", "airflow": "2", "astro_sdk": True}]
+BAKES = [
+    {"cloud": "aws"},
+    {"cloud": "local"},
+    {"cloud": "gcp", "airflow": "2", "astro_sdk": True},
+    *[{"cloud": cloud, "remote_execution": True} for cloud in ("aws", "gcp", "azure")],
+]
 
 
 @pytest.fixture(scope="module")

@@ -160,6 +160,7 @@ ONLY_WITH: list[tuple[Callable[[Answers], bool], str]] = [
     (lambda answers: answers["cloud"] != "local", "infra/.gitignore"),
     (lambda answers: answers["cloud"] != "local", "infra/README.md"),
     *[(lambda answers: bool(answers.get("remote_execution")), path) for path in REMOTE_EXECUTION.split()],
+    (lambda answers: answers.get("ci") == "github", ".github/dependabot.yml"),
     (lambda answers: answers.get("ci") == "github", ".github/workflows/ci.yml"),
     (lambda answers: answers["cloud"] == "azure" or "abfs" in answers.get("mirror", ""), "tests/azurite-lock.json"),
 ]

@@ -33,6 +33,7 @@ KNOWN: dict[str, Any] = {
     "resourceNamePrefix": str,
     "secretBackend": str,
     "sentinel": dict,
+    "stateStoreBackend": str,
     "serviceAccount": {
         "annotations": set,
         **dict.fromkeys(("workers", "dagProcessor", "triggerer", "sentinel"), COMPONENT),
@@ -101,6 +102,11 @@ def test_every_variable_is_text_and_all_but_the_threshold_is_as_in_the_env_file(
     threshold = "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD"
     assert agents.pop(threshold) == "0"
     assert env.pop(threshold) == "1000"
+    # Beside the XComs, and with the same connection.
+    state = agents.pop("AIRFLOW__COMMON_IO__STATE_STORE_OBJECTSTORAGE_PATH")
+    assert state.rpartition("/")[0] == agents["AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH"].rpartition("/")[0]
+    # References are kept at Astro, so they say nothing of the value; the provider's are paths.
+    assert agents.pop("AIRFLOW__XCOM_BACKEND__SUMMARY", None) == ("false" if "custom" in answers.values() else None)
     settings = {name: value for name, value in env.items() if name.startswith("AIRFLOW__")}
     assert {name: value for name, value in agents.items() if name.startswith("AIRFLOW__")} == settings
     connections = {name for name in env if name.startswith("AIRFLOW_CONN_")}

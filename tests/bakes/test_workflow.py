@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import yaml
 
 from tools.baking import ROOT, Answers, Bake, Install, command, name_of, product, run
 from tools.projects import Project, make_project
+from tools.readers_tools import write_script
 
 BAKES = [answers for answers in product() if answers.get("ci") == "github"]
 every_bake = pytest.mark.parametrize("answers", BAKES, ids=map(name_of, BAKES))
@@ -38,19 +40,68 @@ def test_the_schema_refuses_a_workflow_with_a_misspelt_key(bake: Bake, tmp_path:
 
 
 @every_bake
-def test_only_what_is_merged_and_passed_is_deployed_by_a_pinned_action(answers: Answers, bake: Bake) -> None:
+def test_only_what_is_merged_and_passed_is_deployed_with_its_image(answers: Answers, bake: Bake) -> None:
     project = bake(**answers)
     deploy = jobs_of(project)["deploy"]
     assert deploy["needs"] == "test"
+    assert deploy["environment"] == "production"
     assert "github.event_name == 'push'" in deploy["if"]
     # YAML 1.1 takes a bare `on` for true: this one is quoted, as GitHub and everybody else reads it.
     assert yaml.safe_load((project / WORKFLOW).read_text())["on"]["push"] == {"branches": ["main"]}
-    (step,) = deploy["steps"]
-    assert re.fullmatch(r"astronomer/deploy-action@[0-9a-f]{40}", step["uses"])
-    secrets = re.findall(r"secrets\.\w+", (project / WORKFLOW).read_text())
-    assert secrets == ["secrets.ASTRO_API_TOKEN"]
-    assert step["env"] == {"ASTRO_API_TOKEN": "${{ secrets.ASTRO_API_TOKEN }}"}
-    assert "secrets." not in str(jobs_of(project)["test"])
+    assert deploy["steps"][-1]["run"] == 'astro deploy "$ASTRO_DEPLOYMENT_ID"'  # without --dags: image and Dags
+
+
+@every_bake
+def test_the_token_is_in_no_step_that_runs_what_was_just_fetched(answers: Answers, bake: Bake) -> None:
+    jobs = jobs_of(bake(**answers))
+    assert "secrets." not in str(jobs["test"])
+    for name in ("deploy", *(["agents"] if "agents" in jobs else [])):
+        *before, last = jobs[name]["steps"]
+        assert "secrets." not in str(before)
+        assert re.findall(r"secrets\.\w+", str(last["env"])) == ["secrets.ASTRO_API_TOKEN"]
+        assert "uses" not in last
+        assert "curl" not in last["run"]
+
+
+@every_bake
+def test_every_action_is_pinned_by_commit_and_a_comment_says_its_version(answers: Answers, bake: Bake) -> None:
+    text = (bake(**answers) / WORKFLOW).read_text()
+    actions = re.findall(r"uses: (.*)", text)
+    assert actions
+    for action in actions:
+        assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+", action), action
+
+
+@pytest.mark.parametrize("cloud", ["aws", "gcp", "azure"])
+def test_a_project_for_agents_pushes_their_image_with_no_stored_key(cloud: str, bake: Bake) -> None:
+    agents = jobs_of(bake(cloud=cloud, ci="github", remote_execution=True))["agents"]
+    assert agents["permissions"] == {"contents": "read", "id-token": "write"}
+    assert set(re.findall(r"secrets\.\w+", str(agents))) == {"secrets.ASTRO_API_TOKEN"}
+    assert "astro remote deploy" in agents["steps"][-1]["run"]
+
+
+@pytest.mark.parametrize("altered", [False, True])
+def test_the_step_that_installs_the_astro_cli_takes_only_what_its_checksums_say(
+    altered: bool, bake: Bake, tmp_path: Path
+) -> None:
+    """From a folder in place of GitHub, as `bash -e` runs it: an archive that is not the one of the list is refused."""
+    release = tmp_path / "v1.45.0"
+    release.mkdir()
+    write_script(release / "astro", "echo Astro CLI Version: 1.45.0")
+    archive = release / "astro_1.45.0_linux_amd64.tar.gz"
+    run("tar", "-czf", archive, "-C", release, "astro", check=True)
+    sums = run("sha256sum", archive.name, cwd=release, check=True).stdout
+    (release / "astro_1.45.0_checksums.txt").write_text(f"{sums}{'0' * 64}  astro_1.45.0_darwin_arm64.tar.gz\n")
+    if altered:
+        archive.write_bytes(archive.read_bytes() + b"more")
+    (step,) = (
+        one for one in jobs_of(bake(**RUN_HERE))["deploy"]["steps"] if one.get("name") == "Install the Astro CLI"
+    )
+    script = re.sub(r"https://\S+/releases/download", f"file://{tmp_path}", step["run"])
+    variables = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "GITHUB_PATH": str(tmp_path / "path")}
+    done = run("bash", "-e", "-c", script, cwd=tmp_path, env=variables)
+    assert (done.returncode != 0) == altered, done.stdout + done.stderr
+    assert (tmp_path / ".local" / "bin" / "astro").exists() != altered
 
 
 @pytest.fixture

@@ -72,6 +72,22 @@ def test_the_scanner_would_find_a_public_bucket(infra: Path, tools: Path) -> Non
     assert {"CKV_AWS_53", "CKV_AWS_55"} <= {check["check_id"] for check in scan(tools, infra)["failed_checks"]}
 
 
+@every_cloud
+def test_a_scanner_of_workflows_finds_nothing(cloud: str, bake: Bake, tools: Path) -> None:
+    project = bake(cloud=cloud, ci="github", remote_execution=True)
+    done = run(tools / "zizmor", "--offline", "--no-progress", "--persona=pedantic", project)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "No findings to report" in done.stdout + done.stderr
+
+
+def test_the_scanner_of_workflows_would_find_an_action_that_is_pinned_by_its_tag(bake: Bake, tools: Path) -> None:
+    text = (bake(ci="github") / ".github" / "workflows" / "ci.yml").read_text()
+    moved = re.sub(r"checkout@\w+  # ", "checkout@", text)
+    assert moved != text
+    done = run(tools / "zizmor", "--offline", "--no-progress", "--format=json", "-", input=moved)
+    assert {one["ident"] for one in json.loads(done.stdout)} == {"unpinned-uses"}
+
+
 LINT = """
 import json, sys, warnings
 warnings.simplefilter("ignore")

@@ -282,6 +282,7 @@ ABOUT = {
     "tests/azurite-lock.json": "the exact Azurite that the tests install",
     # With Terraform and Remote Execution.
     ".github/workflows/ci.yml": "a workflow that tests, and deploys from the main branch",
+    ".github/dependabot.yml": "proposes newer versions of the workflow's actions",
     "Dockerfile.client": "the image of the Remote Execution Agents",
     "packages-client.txt": "Debian packages for that image; empty",
     "requirements-client.txt": "what the agents need: the same as `requirements.txt`",

@@ -6,8 +6,11 @@ locals {
   # In GovCloud and China an ARN starts otherwise than arn:aws.
   s3       = "arn:${data.aws_partition.current.partition}:s3:::"
   answered = {{ ("arn:aws:s3:::" ~ cookiecutter.bucket) | tojson }}
+  granted = concat(
+    values(local.stores), var.state_prefix == null ? [] : [{ bucket = var.bucket, prefix = var.state_prefix, region = var.region }]
+  )
   rights = [
-    for store in local.stores : jsondecode(replace(
+    for store in local.granted : jsondecode(replace(
       replace(file("${path.module}/policy.json"), "${local.answered}/xcom/", "${local.answered}/${store.prefix}/"),
       local.answered, "${local.s3}${store.bucket}"
     )).Statement

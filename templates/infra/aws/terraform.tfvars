@@ -10,6 +10,10 @@ mirror = {
   bucket = {{ cookiecutter.__mirror.split('@')[1].split('/')[0] | tojson }}
   prefix = {{ cookiecutter.__mirror.split('@')[1].partition('/')[2] | tojson }}
 }
+{%- endif %}{% if cookiecutter.remote_execution %}
+
+# The agents' state store, beside the XComs:
+state_prefix = "state"
 {%- endif %}
 
 # Who uses it. Your own machine, by a key, as long as this line is there:

@@ -29,6 +29,12 @@ variable "mirror" {
   default     = null
 }
 
+variable "state_prefix" {
+  description = "The folder of the Remote Execution Agents' state store in the same bucket, with the same rights; null for none"
+  type        = string
+  default     = null
+}
+
 variable "name" {
   description = "The name of the policy, of the role, and with -local behind it of the user"
   type        = string

@@ -6,6 +6,9 @@ locals {
   group   = "/subscriptions/${var.subscription_id}/resourceGroups/${coalesce(var.existing_resource_group, var.name)}"
   members = merge({ (var.name) = azurerm_user_assigned_identity.xcom.principal_id }, var.principal_ids)
   blobs   = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
+  folders = {
+    for key, store in local.stores : key => compact([store.prefix, key == "primary" ? var.state_prefix : null])
+  }
   grants = merge([
     for key, store in local.stores : { for name, id in local.members : "${key} ${name}" => merge(store, { key = key, id = id }) }
   ]...)
@@ -45,7 +48,7 @@ resource "azurerm_role_assignment" "xcom" {
         AND !(ActionMatches{'${local.blobs}/write'})
         AND !(ActionMatches{'${local.blobs}/delete'})
       )
-      OR (@Resource[${local.blobs}:path] StringLike '${each.value.prefix}/*')
+      OR ${join(" OR ", [for one in local.folders[each.value.key] : "(@Resource[${local.blobs}:path] StringLike '${one}/*')"])}
     )
   END
 }

@@ -43,6 +43,12 @@ variable "mirror" {
   default     = null
 }
 
+variable "state_prefix" {
+  description = "The folder of the Remote Execution Agents' state store in the same container, with the same rights; null for none"
+  type        = string
+  default     = null
+}
+
 variable "name" {
   description = "The name of the resource group and of the managed identity"
   type        = string

@@ -34,10 +34,10 @@ resource "google_storage_bucket_iam_member" "xcom" {
   member   = each.value.member
   condition {
     title = "below-prefix"
-    expression = join(" || ", [
-      "resource.type == 'storage.googleapis.com/Bucket'",
-      "resource.name.startsWith('projects/_/buckets/${each.value.bucket}/objects/${each.value.prefix}/')",
-    ])
+    expression = join(" || ", concat(["resource.type == 'storage.googleapis.com/Bucket'"], [
+      for prefix in compact([each.value.prefix, each.value.key == "primary" ? var.state_prefix : null]) :
+      "resource.name.startsWith('projects/_/buckets/${each.value.bucket}/objects/${prefix}/')"
+    ]))
   }
 }
 

@@ -34,6 +34,12 @@ variable "mirror" {
   default     = null
 }
 
+variable "state_prefix" {
+  description = "The folder of the Remote Execution Agents' state store in the same bucket, with the same rights; null for none"
+  type        = string
+  default     = null
+}
+
 variable "name" {
   description = "The name of the service account, and of the role with underscores: 6 to 30 characters"
   type        = string
