@@ -201,8 +201,7 @@ def store(folder: Path) -> Iterator[dict[str, str]]:
     port = free_port()
     command = [
         str(environment("3", "object_storage", project)),
-        "-m",
-        "gcp_storage_emulator",
+        str(project / "tests" / "object_stores.py"),
         "start",
         "--host=127.0.0.1",
     ]

@@ -110,6 +110,7 @@ include/xcom_backend/compression.py
 include/xcom_backend/faults.py
 include/xcom_backend/reference.py
 include/xcom_backend/settings.py
+include/xcom_backend/sign_in.py
 include/xcom_backend/stores.py
 tests/test_custom_class.py
 """

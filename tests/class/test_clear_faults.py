@@ -54,7 +54,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch) -> None:
 
     if CUSTOM:
         stores = import_module("include.xcom_backend.stores")
-        for kind in (stores.LocalStore, stores.S3Store, stores.FsspecStore):
+        for kind in (stores.LocalStore, stores.BucketStore, stores.FsspecStore):
             for method in ("delete", "_delete_batch"):
                 monkeypatch.setattr(kind, method, fail, raising=False)
     else:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import http.server
 import io
 import json
 import os
 import pickle
 import stat
 import sys
-import threading
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -354,38 +351,3 @@ def test_compressed_garbage_is_an_error(forge: Forge) -> None:
 
 
 # ---------------------------------------------------------------- a store that plays for time
-
-
-def test_store_that_drips_is_not_waited_for(
-    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Drip(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", "600")
-            self.end_headers()
-            with suppress(OSError):
-                while not over.wait(0.2):
-                    self.wfile.write(b"x")
-                    self.wfile.flush()
-
-        def log_message(self, *_: Any) -> None:
-            """Do not tell each request."""
-
-    pytest.importorskip("boto3", reason="this project has no S3")
-    pytest.importorskip("airflow.providers.amazon", reason="this project has no S3")
-    over = threading.Event()
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Drip) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        extra = {"endpoint_url": f"http://127.0.0.1:{server.server_port}", "region_name": "us-east-1"}
-        connection = {"conn_type": "aws", "login": "a", "password": "b", "extra": extra}
-        monkeypatch.setenv("AIRFLOW_CONN_DRIPS", json.dumps(connection))
-        row = reference(push(["value"]))
-        key = row["paths"][0].removeprefix(f"file://{tmp_path}/xcom/")
-        configure(path="s3://drips@bucket/xcom", retry_deadline=2)
-        try:
-            with pytest.raises(XComBackendError, match=r"600 bytes did not come within 2 seconds.*RETRY_DEADLINE"):
-                pull(encoded(row | {"paths": [f"s3://drips@bucket/xcom/{key}"], "size": 600, "decoded_size": 600}))
-        finally:
-            over.set()
-            server.shutdown()

