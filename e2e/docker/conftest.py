@@ -21,9 +21,9 @@ def docker() -> Iterator[Docker]:
     try:
         with engine() as docker:
             yield docker
-            ours = docker("images", "--filter", "label=stand-in", "--format", "{{.Repository}}:{{.Tag}}").split()
+            ours = docker("images", "--quiet", "--filter", "label=stand-in").split()
             if ours:
-                docker("rmi", "--force", *ours)
+                docker("rmi", "--force", *set(ours))
     except NoProgramError as error:
         if REAL:
             raise
@@ -35,7 +35,8 @@ def astro(docker: Docker, tmp_path_factory: pytest.TempPathFactory) -> Cli:
     """Return the Astro CLI as a user has it: a home without settings, the engine, and nothing of Python."""
     home = tmp_path_factory.mktemp("home")
     variables = {
-        **environment_of_a_project(HERE, home),  # HERE holds a `docker` that does not pull stand-ins
+        # In HERE is a `docker` that does not pull: a stand-in is in no registry.
+        **environment_of_a_project(home if REAL else HERE, home),
         "ASTRONOMER_NO_BROWSER": "1",
         "ASTRO_TELEMETRY_DISABLED": "1",
         "DOCKER_HOST": docker.host,
