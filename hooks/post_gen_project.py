@@ -62,11 +62,11 @@ for folder in ("include/xcom_backend", "infra", "remote-execution", ".github/wor
     with suppress(OSError):
         Path(folder).rmdir()
 
-# .env will hold keys. And the containers of `astro dev start`, which run as another user, mount these folders: under a
-# strict umask they could read none of them.
+# .env will hold keys. And the containers of the Astro CLI, which run as another user, get these folders: under a strict
+# umask they could read none of them.
 with suppress(OSError):
     Path(".env").chmod(0o600)
-    for mounted in ("dags", "include", "plugins", "tests"):
+    for mounted in (".astro", "dags", "include", "plugins", "tests"):
         for path in (Path(mounted), *Path(mounted).rglob("*")):
             path.chmod(path.stat().st_mode | (0o055 if path.is_dir() else 0o044))
 

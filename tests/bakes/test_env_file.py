@@ -202,6 +202,7 @@ def test_only_its_owner_reads_env_and_containers_read_what_they_mount(home: Path
     finally:
         os.umask(before)
     assert (project / ".env").stat().st_mode & 0o777 == 0o600
-    mounted = [path for name in ("dags", "include", "plugins", "tests") for path in (project / name).rglob("*")]
+    folders = [project / name for name in (".astro", "dags", "include", "plugins", "tests")]
+    mounted = [path for folder in folders for path in (folder, *folder.rglob("*"))]
     needed = {True: 0o055, False: 0o044}
     assert [path for path in mounted if path.stat().st_mode & needed[path.is_dir()] != needed[path.is_dir()]] == []
