@@ -40,10 +40,10 @@ def steps(make: Callable[[str], Any], floor: Any) -> Iterator[tuple[str, str, st
         for step, action in inside(payload, codec, value, data):
             yield payload, "push", step, cpu(action)
         yield payload, "push", "all of the codec", cpu(codec.encode, value)
-        yield payload, "push", "boto3 put_object (and delete)", cpu(put_and_delete, data)
+        yield payload, "push", "put of the bare client (and delete)", cpu(put_and_delete, data)
         yield payload, "push and pull", "SHA-256", cpu(hashlib.sha256, data)
         key = floor.put(data)
-        yield payload, "pull", "boto3 get_object", cpu(floor.get, key)
+        yield payload, "pull", "get of the bare client", cpu(floor.get, key)
         floor.purge(key)
         for step, action in instead(payload, value, data):
             yield payload, "pull", step, cpu(action)

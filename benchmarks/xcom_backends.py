@@ -2,8 +2,9 @@
 
 The floor is what nobody can beat with the same format: encode with the bare library, write with the bare client, no
 check and no reference. All run side by side in interleaved rounds against a fast S3 server on loopback and a local
-folder. Each push and each pull has a process of its own, forked from one that has imported the libraries, as Airflow's
-supervisor forks tasks; the cold rows start Python itself. Besides the provider's backend, plain and compressed, the
+folder, the cold rows also against emulators of Google and Azure. Each push and each pull has a process of its own,
+forked from one that has imported the libraries, as Airflow's supervisor forks tasks; the cold rows start Python
+itself. Besides the provider's backend, plain and compressed, the
 classes of older tutorials take part (older_ways.py). Writes docs/reference/benchmarks.md and its picture.
 """
 
@@ -31,6 +32,7 @@ from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).parent.parent
 HERE = Path(__file__).parent
@@ -40,7 +42,19 @@ CUSTOM = "include.xcom_backend.XComBackend"
 CSV = "benchmarks.older_ways.S3CsvBackend"
 DUAL = "benchmarks.older_ways.DualWriteBackend"
 DEFAULT = "airflow.sdk.bases.xcom.BaseXCom"
-PACKAGES = ["apache-airflow", "apache-airflow-task-sdk", "boto3", "s3fs", "pandas", "pyarrow", "numpy", "msgspec"]
+PACKAGES = [
+    "apache-airflow",
+    "apache-airflow-task-sdk",
+    "obstore",
+    "boto3",
+    "s3fs",
+    "gcsfs",
+    "adlfs",
+    "pandas",
+    "pyarrow",
+    "numpy",
+    "msgspec",
+]
 NAMES = {"dag_id": "bench", "run_id": "manual__2026-11-20", "task_id": "push", "key": "return_value", "map_index": -1}
 MB = 2**20
 
@@ -137,17 +151,8 @@ class Floor:
         """Connect to the store of the path."""
         self.payload, self.client = payload, None
         self.folder = Path(path.removeprefix("file://"))
-        if path.startswith("s3:"):
-            import boto3
-
-            settings = json.loads(os.environ["AIRFLOW_CONN_BENCH"])
-            self.client = boto3.client(
-                "s3",
-                endpoint_url=settings["extra"]["endpoint_url"],
-                region_name="us-east-1",
-                aws_access_key_id="test",
-                aws_secret_access_key="test",  # noqa: S106
-            )
+        if not path.startswith("file:"):
+            self.client = bare_client(path)
 
     def push(self, value: Any) -> str:
         """Write the object and return its name."""
@@ -159,25 +164,43 @@ class Floor:
         if self.client is None:
             (self.folder / name).write_bytes(body)
         else:
-            self.client.put_object(Bucket="bucket", Key=name, Body=body)
+            self.client.put(name, body, use_multipart=False)
         return name
 
     def pull(self, name: str) -> Any:
         """Read the object and decode it."""
         return decode(self.payload, self.get(name))
 
-    def get(self, name: str) -> bytes:
+    def get(self, name: str) -> Any:
         """Read bytes."""
         if self.client is None:
             return (self.folder / name).read_bytes()
-        return bytes(self.client.get_object(Bucket="bucket", Key=name)["Body"].read())
+        return self.client.get(name).bytes()
 
     def purge(self, name: str) -> None:
         """Delete the object."""
         if self.client is None:
             (self.folder / name).unlink()
         else:
-            self.client.delete_object(Bucket="bucket", Key=name)
+            self.client.delete(name)
+
+
+def bare_client(path: str) -> Any:
+    """Return the fastest bare client known for the store of a path: obstore, with nothing but the credentials."""
+    from obstore import store
+
+    url = urlsplit(path)
+    connection = json.loads(os.environ[f"AIRFLOW_CONN_{url.username}".upper()])
+    extra, options = connection["extra"], {"client_options": {"allow_http": True}}
+    if url.scheme == "s3":
+        keys = {"access_key_id": connection["login"], "secret_access_key": connection["password"]}
+        more = {"endpoint": extra["endpoint_url"], "region": "us-east-1", "unsigned_payload": True}
+        return store.S3Store(url.hostname, **keys, **more, disable_bulk_delete=True, **options)
+    if url.scheme == "gs":
+        return store.GCSStore(url.hostname, base_url=extra["gcs.endpoint"], bearer_token="anonymous", **options)  # noqa: S106
+    parts = dict(part.split("=", 1) for part in extra["connection_string"].strip(";").split(";"))
+    account = {"account_name": parts["AccountName"], "account_key": parts["AccountKey"]}
+    return store.AzureStore(url.hostname, **account, endpoint=parts["BlobEndpoint"], **options)
 
 
 def encode(payload: str, value: Any) -> bytes:
@@ -207,7 +230,7 @@ def encode(payload: str, value: Any) -> bytes:
 def decode(payload: str, data: bytes) -> Any:
     """Return the value of :func:`encode`'s bytes."""
     if payload == "gigabyte":
-        return data
+        return bytes(data)
     if payload == "frame":
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -368,7 +391,7 @@ def run_cold(what: str, name: str, path: str) -> Result:
     backend = contender(name, "nested", path)
     row = make("small") if what == "row" else backend.push(value)
     backend.pull(row)
-    result = {"seconds": time.perf_counter() - started, "cpu": time.process_time() - cpu}
+    result = {"seconds": time.perf_counter() - started, "cpu": time.process_time() - cpu, "peak": peak()[1]}
     if what == "object":
         backend.purge(row)
     return result
@@ -419,7 +442,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each case; the median counts")
     parser.add_argument("--only", help="measure only payloads and parts that have this in their names, write nothing")
-    parser.add_argument("--store", help="measure only this store, s3 or file")
+    parser.add_argument("--store", help="measure only this store: s3, file, gs or abfs (cold only)")
     parser.add_argument("--project", type=Path, help=argparse.SUPPRESS)  # set when it starts itself in the project
     parser.add_argument("--cold", nargs=3, help=argparse.SUPPRESS)  # what, contender, path: in a process of its own
     arguments = parser.parse_args()
@@ -456,7 +479,10 @@ def start_in_project(arguments: list[str]) -> NoReturn:
     from tools.environments import project_environment
 
     print("Installing what custom bakes of three clouds need into .venv-bench (the first time about 1 minute).")
-    print("Then measuring: about 20 minutes on 2 cores. Use --only=frame and --rounds=1 for a quick look.", flush=True)
+    print(
+        "Then measuring: about 15 minutes on 2 quiet cores. Use --only=frame and --rounds=1 for a quick look.",
+        flush=True,
+    )
     answers = {"xcom_backend": "custom", "compression": "zstd"}
     projects = [
         bake({**answers, "cloud": cloud, "project_slug": f"xcom-bench-{cloud}"}) for cloud in ("aws", "gcp", "azure")
@@ -493,8 +519,17 @@ def open_server(project: Path) -> Iterator[dict[str, str]]:
                 "PYTHONPATH": os.pathsep.join([str(ROOT), str(project)]),
             }
         )
+        sys.path.insert(0, str(project.with_name("xcom-bench-azure") / "tests"))  # which can install Azurite
+        import object_stores
+
+        paths = {"s3": "s3://bench@bucket/xcom", "file": f"file://{HOME}/files"}
         try:
-            yield {"s3": "s3://bench@bucket/xcom", "file": f"file://{HOME}/files"}
+            with object_stores.gcs("bench_gs") as gcs, object_stores.azure("bench_abfs") as azure:
+                for store in (gcs, azure):
+                    url = urlsplit(store.path)
+                    os.environ[f"AIRFLOW_CONN_{url.username}".upper()] = str(store.connection)
+                    paths[url.scheme] = store.path
+                yield paths
         finally:
             server.terminate()
 
@@ -516,16 +551,17 @@ def measure(arguments: argparse.Namespace, paths: dict[str, str]) -> dict[str, A
         print(name, " ".join(f"{key}={value:.4g}" for key, value in result[1].items()), flush=True)
         return result[0]
 
-    cold = [("row", name) for name in ("default", "provider", "custom")]
-    cold += [("object", name) for name in ("provider", "custom", "custom over s3fs", "floor")]
+    cold = [("row", name, "s3") for name in ("default", "provider", "custom")]
+    cold += [("object", name, store) for store in paths for name in ("provider", "custom", "floor")]
+    cold.append(("object", "custom over s3fs", "s3"))
     for turn in range(rounds + 1):
-        for what, name in cold:
-            if only in f"cold {what}":
-                result = start_cold(what, name, paths["s3"])
+        for what, name, store in cold:
+            if only in f"cold {what}" and arguments.store in (None, store):
+                result = start_cold(what, name, paths[store])
                 if turn > 0:  # the first one writes bytecode
-                    note((None, result), "cold", what, name)
+                    note((None, result), "cold", what, store, name)
     preload()
-    stores = [store for store in paths if arguments.store in (None, store)]
+    stores = [store for store in ("s3", "file") if arguments.store in (None, store)]
     for turn in range(rounds):
         for store in stores:
             for payload in ("frame", "records", "nested", "array", "gigabyte"):
@@ -599,9 +635,19 @@ def start_cold(what: str, name: str, path: str) -> Result:
 def preload() -> None:
     """Import what the forked processes need, without connecting to anything."""
     backends = [path.rpartition(".")[0] for path in (PROVIDER, CSV)]
-    for name in ("pandas", "pyarrow.parquet", "boto3", "s3fs", "msgspec", "zstandard", *backends):
+    for name in (
+        "pandas",
+        "pyarrow.parquet",
+        "obstore",
+        "obstore.store",
+        "boto3",
+        "s3fs",
+        "msgspec",
+        "zstandard",
+        *backends,
+    ):
         import_module(name)
-    for name in ("backend", "stores", "compression"):
+    for name in ("backend", "stores", "sign_in", "compression"):
         import_module(f"include.xcom_backend.{name}")
     import_module("airflow.providers.amazon.aws.hooks.s3")
     from airflow.sdk.io import has_fs
