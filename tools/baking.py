@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,19 +46,40 @@ Install = Callable[..., Path]
 
 
 def product() -> list[dict[str, Any]]:
-    """Return every combination of the answers that interact and are not refused, as cookiecutter.json offers them."""
+    """Return the combinations of the answers that interact and are not refused, as cookiecutter.json offers them.
+
+    All of them without compression. A compression changes three lines: each is there with every other answer, in pairs.
+    """
     choices = (CHOICES.get(name, [False, True]) for name in INTERACTING)
     combinations = (dict(zip(INTERACTING, answers, strict=True)) for answers in itertools.product(*choices))
     taken = [answers for answers in combinations if not any(is_refused(answers, row) for row in CONFIG["_refused"])]
     # clear_override matters to the backend and to Airflow, a mirror to the custom class: not to all the others.
-    clears = [{**answers, "clear_override": True} for answers in taken if answers["compression"] == "zip"]
+    zipped = (answers for answers in taken if answers["compression"] == "zip")
+    cleared = (answers for answers in zipped if answers["cloud"] == "aws" or has_clear(answers))
+    clears = [{**answers, "clear_override": True} for answers in cleared]
     mirrored = {"xcom_backend": "custom", "compression": "none", "airflow": "3", "astro_sdk": False}
     mirrors = [{"cloud": cloud, **mirrored, "mirror": MIRRORS[cloud]} for cloud in CLOUDS]
     plain = [answers for answers in taken if answers["compression"] == "none"]
     workflows = [{**answers, "ci": "github"} for answers in plain if answers["xcom_backend"] == "object_storage"]
     second = [{"cloud": cloud, **mirrored, "mirror": SECOND_STORES[cloud]} for cloud in SECOND_STORES]
     agents = [{**answers, "remote_execution": True} for answers in [*taken, *second] if has_agents(answers)]
-    return taken + clears + mirrors + workflows + agents
+    return list(in_pairs(taken)) + clears + mirrors + workflows + agents
+
+
+def in_pairs(taken: Iterable[Answers]) -> Iterator[dict[str, Any]]:
+    """Yield all answers without compression, and the first ones that have a compression with another answer."""
+    seen: set[tuple[str, str, str]] = set()
+    for answers in taken:
+        compression = answers["compression"]
+        pairs = {(compression, name, str(value)) for name, value in answers.items() if name != "compression"}
+        if compression == "none" or pairs - seen:
+            seen |= pairs
+            yield dict(answers)
+
+
+def has_clear(answers: Answers) -> bool:
+    """Whether clear_override adds a clear() to the custom class: only Airflow 2 calls one."""
+    return bool(answers["xcom_backend"] == "custom" and answers["airflow"] == "2")
 
 
 def has_agents(answers: Answers) -> bool:

@@ -27,7 +27,10 @@ from yamllint import linter
 from yamllint.config import YamlLintConfig
 
 from tools.baking import (
+    CHOICES,
+    CLOUDS,
     CONFIG,
+    INTERACTING,
     PROJECT_TEMPLATE,
     ROOT,
     Answers,
@@ -39,136 +42,34 @@ from tools.baking import (
     product,
     run,
 )
+from tools.manifest import paths_for
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-ALWAYS = """
-.astro/config.yaml
-.astro/dag_integrity_exceptions.txt
-.astro/test_dag_integrity_default.py
-.dockerignore
-.env
-.env.example
-.gitignore
-Dockerfile
-README.md
-airflow_settings.yaml
-dags/.airflowignore
-dags/custom_xcom_backend_test.py
-dags/xcom_doctor.py
-include/__init__.py
-include/xcom_shared.py
-include/xcom_doctor/__init__.py
-include/xcom_doctor/__main__.py
-include/xcom_doctor/checks_class.py
-include/xcom_doctor/checks_compression.py
-include/xcom_doctor/checks_connection.py
-include/xcom_doctor/checks_custom.py
-include/xcom_doctor/checks_mirror.py
-include/xcom_doctor/checks_path.py
-include/xcom_doctor/checks_references.py
-include/xcom_doctor/checks_rights.py
-include/xcom_doctor/checks_roundtrip.py
-include/xcom_doctor/checks_settings.py
-include/xcom_doctor/checks_threshold.py
-include/xcom_doctor/checks_versions.py
-include/xcom_doctor/clouds.py
-include/xcom_doctor/database.py
-include/xcom_doctor/mask.py
-include/xcom_doctor/probe.py
-include/xcom_doctor/registry.py
-include/xcom_doctor/report.py
-include/xcom_doctor/rights.py
-include/xcom_doctor/situation.py
-packages.txt
-plugins/.gitkeep
-pyproject.toml
-requirements-dev.txt
-requirements.txt
-tests/conftest.py
-tests/dag_runs.py
-tests/dags/test_dag_example.py
-tests/object_stores.py
-tests/sample_dags/fails_once.py
-tests/sample_dags/looks_like_json.py
-tests/sample_dags/sized_value.py
-tests/test_xcom_backend.py
-tests/test_xcom_doctor.py
-"""
-CUSTOM = """
-dags/dataframe_xcom_test.py
-dags/xcom_cleanup.py
-include/xcom_backend/__init__.py
-include/xcom_backend/backend.py
-include/xcom_backend/cleanup.py
-include/xcom_backend/codecs.py
-include/xcom_backend/compat.py
-include/xcom_backend/compression.py
-include/xcom_backend/faults.py
-include/xcom_backend/reference.py
-include/xcom_backend/settings.py
-include/xcom_backend/sign_in.py
-include/xcom_backend/stores.py
-tests/test_custom_class.py
-"""
-REMOTE_EXECUTION = """
-Dockerfile.client
-packages-client.txt
-remote-execution/README.md
-remote-execution/values.yaml
-requirements-client.txt
-"""
-
-INFRA = {
-    "aws": "identity.tf main.tf outputs.tf policy.json terraform.tfvars tls-only.json variables.tf",
-    "gcp": "identity.tf main.tf outputs.tf role.json terraform.tfvars variables.tf",
-    "azure": "identity.tf main.tf outputs.tf rights.json terraform.tfvars variables.tf",
-    "local": "",
-}
-
-
-def has_infra_file(cloud: str) -> Callable[[Answers], bool]:
-    """Return whether answers ask for the infra/ of this cloud."""
-    return lambda answers: bool(answers["cloud"] == cloud)
-
-
-def is_custom(answers: Answers) -> bool:
-    """Whether these answers ask for the custom class."""
-    return bool(answers["xcom_backend"] == "custom")
-
-
-def has_clear(answers: Answers) -> bool:
-    """Whether a project has a clear() of its own: only Airflow 2 calls one."""
-    return bool(answers.get("clear_override")) and answers["airflow"] == "2"
-
-
-ONLY_WITH: list[tuple[Callable[[Answers], bool], str]] = [
-    (lambda answers: not is_custom(answers), "include/xcom_object_storage.py"),
-    *[(is_custom, path) for path in CUSTOM.split()],
-    (lambda answers: has_clear(answers) and is_custom(answers), "include/xcom_backend/clear.py"),
-    (lambda answers: has_clear(answers) and not is_custom(answers), "include/xcom_clear.py"),
-    (has_clear, "tests/sample_dags/mapped_values.py"),
-    (has_clear, "tests/test_clear.py"),
-    (lambda answers: answers["astro_sdk"], "dags/astro_sdk_xcom.py"),
-    (lambda answers: answers["astro_sdk"], "include/astro_sdk_orders.csv"),
-    (lambda answers: answers["astro_sdk"], "include/astro_sdk_totals.sql"),
-    (lambda answers: answers["astro_sdk"], "requirements-no-deps.txt"),
-    (lambda answers: answers["astro_sdk"], "tests/test_astro_sdk.py"),
-    *[(has_infra_file(cloud), f"infra/{name}") for cloud, names in INFRA.items() for name in names.split()],
-    (lambda answers: answers["cloud"] != "local", "infra/.gitignore"),
-    (lambda answers: answers["cloud"] != "local", "infra/README.md"),
-    *[(lambda answers: bool(answers.get("remote_execution")), path) for path in REMOTE_EXECUTION.split()],
-    (lambda answers: answers.get("ci") == "github", ".github/dependabot.yml"),
-    (lambda answers: answers.get("ci") == "github", ".github/workflows/ci.yml"),
-    (lambda answers: answers["cloud"] == "azure" or "abfs" in answers.get("mirror", ""), "tests/azurite-lock.json"),
-]
 NOT_FOR_GIT = {".env", "airflow_settings.yaml"}
 
 PRODUCT = product()
+ALL_PAIRS = {
+    ("compression", compression, name, choice)
+    for compression in CHOICES["compression"]
+    for name in INTERACTING
+    if name != "compression"
+    for choice in map(str, CHOICES.get(name, [False, True]))
+}
 every_bake = pytest.mark.parametrize("answers", PRODUCT, ids=map(name_of, PRODUCT))
+
+
+def test_every_compression_is_baked_with_every_other_answer() -> None:
+    baked = {
+        ("compression", answers["compression"], name, str(answers[name])) for answers in PRODUCT for name in INTERACTING
+    }
+    assert ALL_PAIRS - baked == set()
+    plain = [answers for answers in PRODUCT if answers["compression"] == "none"]
+    whole = {tuple(str(answers[name]) for name in INTERACTING) for answers in plain}
+    assert len(whole) == len(CLOUDS) * len(CHOICES["xcom_backend"]) * 3  # Airflow 3, and 2 without and with astro-sdk
 
 
 def read_lines(text: str) -> list[str]:
@@ -250,7 +151,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
 
 @every_bake
 def test_a_bake_has_exactly_its_files(answers: Answers, bake: Bake) -> None:
-    expected = set(ALWAYS.split()) | {path for wanted, path in ONLY_WITH if wanted(answers)}
+    expected = paths_for(answers)
     assert set(paths_of(bake(**answers))) == expected
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
+from tools import manifest
 from tools.baking import CONFIG as TEMPLATE
 from tools.baking import INTERACTING, PROJECT_TEMPLATE, ROOT, Answers, Bake, is_refused, paths_of, product, run
 from tools.environments import NoPythonError, project_environment
@@ -67,7 +68,7 @@ def test_the_page_of_files_names_every_baked_file_and_no_other(bake: Bake) -> No
 @pytest.mark.parametrize("answers", [{}, {"xcom_backend": "custom", "cloud": "azure"}, {"airflow": "2"}])
 def test_the_page_of_files_says_what_is_always_there(answers: Answers, bake: Bake) -> None:
     assert not any(is_refused(answers, row) for row in TEMPLATE["_refused"])
-    always = {file.path for file in reference.template_files() if file.when == "always"}
+    always = {file.path for file in manifest.files() if file.when == "always"}
     assert always <= set(paths_of(bake(**answers)))
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tools import tested_with
+from tools import manifest, tested_with
 from tools.pages.readme import questions_table
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +40,7 @@ def pages() -> dict[Path, str]:
     made = {
         DOCS / "reference" / "questions.md": "".join(questions(template)),
         DOCS / "reference" / "settings.md": "".join(settings_page(read_settings())),
-        DOCS / "reference" / "files.md": "".join(files_page(template_files())),
+        DOCS / "reference" / "files.md": "".join(files_page(manifest.files())),
         DOCS / "reference" / "versions.md": "".join(versions(template)),
     }
     for name in ("choose", "dataframes", "fan-out", "move"):
@@ -256,69 +256,6 @@ def setting_row(setting: Setting) -> str:
 # The emitted files.
 
 
-# One line about each file that has no first line of its own to say it.
-ABOUT = {
-    ".astro/config.yaml": "the project's name, for the Astro CLI",
-    ".astro/dag_integrity_exceptions.txt": "Dag files that the Astro CLI's integrity test leaves out",
-    ".astro/test_dag_integrity_default.py": "the Astro CLI's own test: `astro dev parse` runs it",
-    ".dockerignore": "what stays out of the image",
-    ".env": "the settings and the connection; not committed",
-    ".env.example": "the committed twin of `.env`, without secrets",
-    ".gitignore": "what Git leaves alone: secrets, caches, the local store",
-    "Dockerfile": "Astro Runtime",
-    "README.md": "the next five steps for your cloud, bucket and connection",
-    "airflow_settings.yaml": "connections, pools and variables for local work only; empty",
-    "dags/.airflowignore": "files in `dags/` that are no Dags",
-    "dags/custom_xcom_backend_test.py": "pushes a small and a big object, pulls both, says where each came from",
-    "include/astro_sdk_orders.csv": "what the astro-sdk Dag loads",
-    "include/astro_sdk_totals.sql": "what the astro-sdk Dag transforms it with",
-    "include/__init__.py": "makes `include` importable",
-    "packages.txt": "Debian packages for the image; empty",
-    "plugins/.gitkeep": "keeps the folder in Git",
-    "pyproject.toml": "settings of pytest, ruff and mypy",
-    "requirements.txt": "what the XCom backend needs, pinned as tested",
-    "requirements-dev.txt": "what the tests need, the emulator of your cloud among it",
-    "requirements-no-deps.txt": "astro-sdk-python, installed without its dependencies",
-    "tests/azurite-lock.json": "the exact Azurite that the tests install",
-    # With Terraform and Remote Execution.
-    ".github/workflows/ci.yml": "a workflow that tests, and deploys from the main branch",
-    ".github/dependabot.yml": "proposes newer versions of the workflow's actions",
-    "Dockerfile.client": "the image of the Remote Execution Agents",
-    "packages-client.txt": "Debian packages for that image; empty",
-    "requirements-client.txt": "what the agents need: the same as `requirements.txt`",
-    "remote-execution/README.md": "the steps to agents that pass XComs through your store",
-    "remote-execution/values.yaml": "Helm values: identity, XCom backend, settings",
-    "infra/.gitignore": "keeps Terraform's state out of Git",
-    "infra/README.md": "the store and its identity by Terraform, step by step",
-    "infra/identity.tf": "who may use the store, with exactly the rights beside it",
-    "infra/main.tf": "the store: private, encrypted, versioned, and it forgets what is old",
-    "infra/outputs.tf": "the path and what else `.env` needs",
-    "infra/policy.json": "the rights on S3",
-    "infra/rights.json": "the rights on Azure",
-    "infra/role.json": "the rights on Google Cloud",
-    "infra/terraform.tfvars": "your answers and choices: the one place that `tofu apply` reads them from",
-    "infra/tls-only.json": "refuses requests without TLS",
-    "infra/variables.tf": "what you can change: names, days, who may use it",
-}
-# Conditions in file names that are names of the template's own, in words.
-WORDS = {
-    "cookiecutter.__own_class": "`xcom_backend=object_storage`",
-    "cookiecutter.__clear_class": "`xcom_backend=object_storage`, `clear_override=true` and `airflow=2`",
-    "cookiecutter.__custom": "`xcom_backend=custom`",
-    "cookiecutter.__custom_3": "`xcom_backend=custom` and `airflow=3`",
-    "cookiecutter.__clear_2": "`clear_override=true` and `airflow=2`",
-    "cookiecutter.__custom_clear": "`xcom_backend=custom` and `clear_override=true` and `airflow=2`",
-    "cookiecutter.__infra": "`cloud` other than `local`",
-    "cookiecutter.__aws": "`cloud=aws`",
-    "cookiecutter.__gcp": "`cloud=gcp`",
-    "cookiecutter.__azure": "`cloud=azure`",
-    "cookiecutter.__github": "`ci=github`",
-    "cookiecutter.__azurite": "the store or the mirror is on Azure",
-}
-# A file with a version for each of these answers.
-ALL_OF = {
-    "`airflow=2` or `airflow=3`": "always",
-}
 FOLDERS = {
     "": "The root",
     ".astro": ".astro",
@@ -332,78 +269,7 @@ FOLDERS = {
 }
 
 
-@dataclass(frozen=True)
-class EmittedFile:
-    """A file of a baked project: its path, what it is for, and with which answers it is there."""
-
-    path: str
-    about: str
-    when: str
-
-    @property
-    def folder(self) -> str:
-        """Return the first folder of the path, empty for the root."""
-        return self.path.partition("/")[0] if "/" in self.path else ""
-
-
-def template_files() -> list[EmittedFile]:
-    """Return every file that a bake can have, as the names in the template say; each path once."""
-    found: dict[str, list[tuple[Path, str]]] = {}
-    for file in sorted(PROJECT.rglob("*")):
-        if file.is_file() and "__pycache__" not in file.parts:
-            path, condition = rendered_name(file.relative_to(PROJECT).as_posix())
-            found.setdefault(path, []).append((file, condition))
-    return [emitted(path, files) for path, files in sorted(found.items())]
-
-
-def rendered_name(name: str) -> tuple[str, str]:
-    """Return the path that a file of the template gets, and the condition in its name, if there is one."""
-    name = re.sub(r"\{\{ '(.*?)' \}\}", r"\1", name)
-    conditions = re.findall(r"\{% if (.*?) %\}", name)
-    return re.sub(r"\{% (?:if .*?|endif) %\}", "", name), conditions[0] if conditions else ""
-
-
-def emitted(path: str, files: list[tuple[Path, str]]) -> EmittedFile:
-    """Return what the table says of a file; one with a version for each Airflow is there with every answer.
-
-    :raises KeyError: if neither its first line nor ABOUT says what it is for
-    """
-    when = " or ".join(sorted(when_words(condition) for _, condition in files))
-    when = ALL_OF.get(when, when)
-    return EmittedFile(path, ABOUT[path] if path in ABOUT else docstring(files[0][0], path), when)
-
-
-def docstring(file: Path, path: str) -> str:
-    """Return what the first line of a Python file says it is for.
-
-    :raises KeyError: if it says nothing
-    """
-    if file.name.endswith(("py", "py{% endif %}")):
-        text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
-        if text:
-            return text.partition("\n")[0].strip("# ").rstrip(".").replace("``", "`")
-    raise KeyError(f"{path}: say in ABOUT of tools/pages/reference.py what it is for")
-
-
-def when_words(condition: str) -> str:
-    """Return a condition of a file name in words: `cookiecutter.airflow == '2'` is `airflow=2`."""
-    if not condition:
-        return "always"
-    if condition in WORDS:
-        return WORDS[condition]
-    return " and ".join(term_words(term) for term in condition.split(" and "))
-
-
-def term_words(term: str) -> str:
-    """Return one comparison of a condition in words."""
-    match = re.fullmatch(r"cookiecutter\.(\w+)(?: (==|!=) '(.*)')?", term)
-    if match is None:
-        raise KeyError(f"{term}: say it in WORDS of tools/pages/reference.py")
-    name, sign, value = match.groups()
-    return f"`{name}` other than `{value}`" if sign == "!=" else f"`{name}={value or 'true'}`"
-
-
-def files_page(files: Iterable[EmittedFile]) -> Iterator[str]:
+def files_page(files: Iterable[manifest.EmittedFile]) -> Iterator[str]:
     """Yield the page about all files."""
     yield f"""# Every file of your project
 
