@@ -34,7 +34,7 @@ LEFT_BY_THE_CLI = ".astro/config.yaml.lock"
 # Seconds for `astro dev start`: it installs Airflow first.
 WAIT = 900
 
-pytestmark = pytest.mark.skipif(ASTRO is None, reason=MISSING)
+pytestmark = [pytest.mark.slice, pytest.mark.skipif(ASTRO is None, reason=MISSING)]
 
 
 # For the table of what was tested: what the tests below look at, by command.

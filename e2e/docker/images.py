@@ -42,6 +42,7 @@ def provide(docker: Docker, airflow: str) -> str:
         "AIRFLOW": row["version"],
         "RUNTIME": row["runtime"].rpartition(":")[2],
         "CARRIED": carried,
+        "INSTALLER": os.environ.get("INSTALLER", "uv"),  # what installs requirements.txt: uv, or plain pip
     }
     provide_one(docker, POSTGRES, "postgres", SUITES["3"], {})
     return provide_one(docker, row["runtime"], "runtime", SUITES[airflow], arguments)

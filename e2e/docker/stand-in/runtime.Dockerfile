@@ -17,12 +17,14 @@ COPY bin /usr/local/bin/
 COPY lock.txt /opt/lock.txt
 
 ENV AIRFLOW_HOME=/usr/local/airflow PYTHONPATH=/usr/local/airflow LANG=C.UTF-8 SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
-    ASTRONOMER_RUNTIME_VERSION=$RUNTIME PIP_BREAK_SYSTEM_PACKAGES=1 PIP_ROOT_USER_ACTION=ignore INSTALLER=uv
+    ASTRONOMER_RUNTIME_VERSION=$RUNTIME PIP_BREAK_SYSTEM_PACKAGES=1 PIP_ROOT_USER_ACTION=ignore
 RUN . /etc/machine.env \
     && uv pip install --system --break-system-packages --no-cache --compile-bytecode --constraint /opt/lock.txt \
         apache-airflow==$AIRFLOW apache-airflow-providers-postgres psycopg2-binary asyncpg pytest $CARRIED \
     && uv pip freeze --system | grep -E '^apache-airflow(-core|-task-sdk)?==' > /etc/pip-constraints.txt
 
+ARG INSTALLER
+ENV INSTALLER=$INSTALLER
 LABEL io.astronomer.docker=true io.astronomer.docker.component=airflow io.astronomer.docker.uid=50000 \
       io.astronomer.docker.airflow.version=$AIRFLOW io.astronomer.docker.runtime.version=$RUNTIME stand-in=true
 USER astro
