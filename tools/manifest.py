@@ -82,6 +82,7 @@ ABOUT = {
     "include/__init__.py": "makes `include` importable",
     "packages.txt": "Debian packages for the image; empty",
     "plugins/.gitkeep": "keeps the folder in Git",
+    "include/xcom_doctor/checks.toml": "the texts of the checks: what you see, why, and the fix",
     "pyproject.toml": "settings of pytest, ruff and mypy",
     "requirements.txt": "what the XCom backend needs, pinned as tested",
     "requirements-dev.txt": "what the tests need, the emulator of your cloud among it",

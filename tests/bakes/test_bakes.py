@@ -194,7 +194,7 @@ def test_python_files_are_those_of_the_template_byte_for_byte(answers: Answers, 
     """Also those with a condition in their name, which cookiecutter renders whatever `_copy_without_render` says."""
     sources = emitted_names(answers)
     for path, content in files_of(bake(**answers)).items():
-        if path.endswith((".py", "-lock.json")):
+        if path.endswith((".py", "checks.toml", "-lock.json")):
             assert content == (PROJECT_TEMPLATE / sources[path]).read_bytes(), path
 
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
+import subprocess
 import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +168,7 @@ class Patient:
         assert not self.of("finding"), self.told()
         assert exit_code(self.results) == 0
 
-    def has(self, check: str, seen: str = "", mend: str = "", state: str = "finding", **options: Any) -> Any:
+    def has(self, check: str, seen: str = "", fix: str = "", state: str = "finding", **options: Any) -> Any:
         """Exactly this finding (or warning), with these words; the exit code goes with it."""
         from include.xcom_doctor import exit_code
 
@@ -173,30 +176,123 @@ class Patient:
         assert set(self.of("finding")) == ({check} if state == "finding" else set()), self.told()
         result = self.of(state)[check]
         assert seen in result.seen, result
-        assert mend in result.mend, result
+        assert fix in result.fix, result
         assert result.why
-        assert result.mend
+        assert result.fix
         assert exit_code(self.results) == (1 if state == "finding" else 0)
         return result
 
-    def mend(self, result: Any) -> None:
-        """Do what the mend line says, to the letter."""
-        for line in result.mend.splitlines():
-            if match := re.search(r"set in \.env: (\w+)=([^\s,;]*)", line):
-                self.set(**{match[1]: match[2]})
-            elif match := re.search(r"rename in \.env: (\S+) -> (\w+)", line):
-                value = self.settings[match[1]]
-                self.set(**{match[1]: None})
-                self.set(**{match[2]: value})
-            elif match := re.search(r"remove from \.env: (\w+)", line):
-                self.set(**{match[1]: None})
+    def fix(self, result: Any) -> None:
+        """Do what the fix says, to the letter."""
+        for line in result.fix.splitlines():
+            for pattern, follow in FIXES.items():
+                if match := re.search(pattern, line):
+                    follow(self, *match.groups())
+                    break
             else:
-                raise AssertionError(f"a mend line that no test can follow: {line}")
+                raise AssertionError(f"a fix that no test can follow: {line}")
 
-    def is_mended_by_its_word(self, check: str, seen: str = "", mend: str = "", **options: Any) -> None:
-        """Exactly this finding; then its mend line is followed, and there is none."""
-        self.mend(self.has(check, seen, mend, **options))
+    def is_fixed_by_its_word(self, check: str, seen: str = "", fix: str = "", **options: Any) -> None:
+        """Exactly this finding; then its fix line is followed, and there is none."""
+        self.fix(self.has(check, seen, fix, **options))
         self.is_healthy(**options)
+
+
+def merge(patient: Patient, name: str, text: str) -> None:
+    """Put a field into the JSON of a connection."""
+    connection, more = json.loads(patient.settings[name]), json.loads("{" + text + "}")
+    more["extra"] = connection.get("extra", {}) | more.get("extra", {})
+    patient.set(**{name: json.dumps(connection | more)})
+
+
+def change(how: Callable[[str], str]) -> Callable[[Patient, str], object]:
+    return lambda patient, name: patient.set(**{name: how(patient.settings[name])})
+
+
+def rewrite(patient: Patient, name: str, how: Callable[[str], str]) -> None:
+    patient.write(name, how((patient.root / name).read_text()))
+
+
+def without_line(text: str, part: str) -> str:
+    return "".join(line for line in text.splitlines(keepends=True) if part not in line)
+
+
+def rename(patient: Patient, old: str, new: str) -> None:
+    value = patient.settings[old]
+    patient.set(**{old: None}).set(**{new: value})
+
+
+def put_right(patient: Patient, file: str, right: str) -> None:
+    def add(text: str) -> str:
+        policy = json.loads(text)
+        policy["Statement"][0]["Action"].append(right)
+        return json.dumps(policy)
+
+    rewrite(patient, file, add)
+
+
+def in_shell(patient: Patient, command: str) -> None:
+    subprocess.run(command, shell=True, cwd=patient.root, check=True)  # noqa: S602
+
+
+def with_aws(patient: Patient, command: str) -> None:
+    """Do what `aws` would do: it is not installed here."""
+    s3: Any = patient.s3  # type: ignore[attr-defined]
+    words = shlex.split(command)
+    option = dict(pairwise(words[3:]))
+    if words[2] == "mb":
+        s3.create_bucket(Bucket=words[3].removeprefix("s3://"))
+    elif words[2] == "rm":
+        bucket, _, key = words[3].removeprefix("s3://").partition("/")
+        s3.delete_object(Bucket=bucket, Key=key)
+    elif words[2] == "put-bucket-encryption":
+        rules = json.loads(option["--server-side-encryption-configuration"])
+        s3.put_bucket_encryption(Bucket=option["--bucket"], ServerSideEncryptionConfiguration=rules)
+    else:
+        assert words[2] == "put-public-access-block"
+        blocks = dict(pair.split("=") for pair in option["--public-access-block-configuration"].split(","))
+        s3.put_public_access_block(
+            Bucket=option["--bucket"],
+            PublicAccessBlockConfiguration={name: value == "true" for name, value in blocks.items()},
+        )
+
+
+# What a fix says -> how a machine follows it.
+FIXES: dict[str, Callable[..., object]] = {
+    r"set in \.env: (\w+)=([^\s,;]*)": lambda patient, name, value: patient.set(**{name: value}),
+    r"rename in \.env: (\S+) -> (\w+)": rename,
+    r"remove from \.env: line (\d+)": lambda patient, line: rewrite(
+        patient,
+        ".env",
+        lambda text: "".join(l for n, l in enumerate(text.splitlines(True), 1) if n != int(line)),  # noqa: E741
+    ),
+    r"remove from \.env: (\w+)": lambda patient, name: patient.set(**{name: None}),
+    r"remove in \.env: the quotes around the value of (\w+)": change(lambda text: text.strip()[1:-1]),
+    r"remove in \.env: the comment or blanks around the value of (\w+)": change(
+        lambda text: re.split(r" #", text)[0].strip()
+    ),
+    r"append to the value of (\w+) in \.env: (\S+)": lambda patient, name, end: (
+        patient.set(**{name: patient.settings[name] + end}) and None
+    ),
+    r"in the value of (\w+) in \.env, write double quotes": change(lambda text: text.replace("'", '"')),
+    r"in the value of (\w+) in \.env, delete each comma": change(lambda text: re.sub(r",\s*}", "}", text)),
+    r"^in (AIRFLOW_CONN_\w+): (.*)$": merge,
+    r"^in (remote-execution/\S+): (\w+) value: (.*)$": lambda patient, file, name, value: rewrite(
+        patient, file, lambda text: re.sub(rf"({name}\s*\n\s*value:) \S+", rf"\1 {value}", text)
+    ),
+    r"remove from Dockerfile: ENV (\w+)": lambda patient, name: rewrite(
+        patient, "Dockerfile", lambda text: without_line(text, f"ENV {name}")
+    ),
+    r"remove from airflow_settings.yaml: the connection (\w+)": lambda patient, name: rewrite(
+        patient, "airflow_settings.yaml", lambda text: re.sub(rf" *- conn_id: {name}\n( +\w+: .*\n)*", "", text)
+    ),
+    r"remove from (/\S+\.cfg): (\w+)": lambda patient, file, name: rewrite(
+        patient, file, lambda text: without_line(text, name)
+    ),
+    r"add to (infra/\S+): ([\w:]+)": put_right,
+    r"(mkdir -p .* && chmod .*)$": in_shell,
+    r"(aws s3\w* .*)$": with_aws,
+}
 
 
 def forget() -> None:

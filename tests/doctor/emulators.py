@@ -73,7 +73,7 @@ class Breaking(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, target: str, how: str) -> None:
-        """Forward to `target`; `how` is stop or hang."""
+        """Forward to `target`; `how` is stop or hang, or slow, which never breaks."""
         super().__init__(("127.0.0.1", 0), _Forward)
         self.target, self.how, self.broken = target, how, False
 
@@ -89,6 +89,8 @@ class _Forward(BaseHTTPRequestHandler):
 
     def forward(self) -> None:
         """Pass one request on, unless broken."""
+        if self.server.how == "slow":
+            time.sleep(0.3)
         if self.server.broken:
             if self.server.how == "hang":
                 time.sleep(60)
@@ -110,7 +112,7 @@ class _Forward(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(content)
         if self.command == "PUT":
-            self.server.broken = True
+            self.server.broken = self.server.how != "slow"
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = forward  # noqa: N815 - names of the base class
 

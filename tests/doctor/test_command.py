@@ -15,7 +15,8 @@ import emulators
 import pytest
 from conftest import BACKEND, PROJECT, PROVIDER, THRESHOLD
 
-from include.xcom_doctor import registry
+from include.xcom_doctor import model, runner
+from include.xcom_doctor.deadline import with_deadline
 
 CONN = "AIRFLOW_CONN_MY_AWS_CONN"
 
@@ -32,11 +33,14 @@ def found(run: subprocess.CompletedProcess[str]) -> dict[str, dict[str, Any]]:
     return {one["check"]: one for one in results if one["state"] == "finding"}
 
 
-def test_checks_may_be_registered_before_what_they_wait_for(on_folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All in reverse: a check that is asked before what it needs would wait for it forever."""
-    backwards = dict(reversed(registry.load_checks().items()))
-    monkeypatch.setattr(registry, "load_checks", lambda: backwards)
-    results = registry.with_deadline(lambda: on_folder.examine(offline=True), 60)
+def test_checks_may_be_written_before_what_they_need(on_folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All in reverse: each is asked behind what it needs all the same, and reported in the order of the file."""
+    backwards = dict(reversed(model.read_checks().items()))
+    monkeypatch.setattr(runner, "read_checks", lambda: backwards)
+    order = runner.in_order_of_need(backwards, set(backwards))
+    for name, one in backwards.items():
+        assert all(order.index(need) < order.index(name) for need in one.needs if need in backwards), name
+    results = with_deadline(lambda: on_folder.examine(offline=True), 60)
     assert [one.check for one in results] == list(backwards)
 
 
@@ -49,13 +53,13 @@ def test_healthy(on_s3: Any) -> None:
 
 
 def test_class_that_kills_airflow(on_s3: Any) -> None:
-    """Every other command dies of this class while it imports Airflow; then the mend line is followed."""
+    """Every other command dies of this class while it imports Airflow; then the fix is followed."""
     on_s3.set(**{BACKEND: PROVIDER.replace("Storage", "Store")})
     run = doctor(on_s3, "--json")
     assert run.returncode == 1
     (result,) = found(run).values()
     assert result["check"] == "class.found"
-    assert result["mend"] == f"set in .env: {BACKEND}={PROVIDER}"
+    assert result["fix"] == f"set in .env: {BACKEND}={PROVIDER}"
 
 
 def test_env_file_to_the_letter(on_s3: Any) -> None:
@@ -63,7 +67,7 @@ def test_env_file_to_the_letter(on_s3: Any) -> None:
     run = doctor(on_s3, "--json", env=outside)
     (result,) = found(run).values()
     assert (run.returncode, result["check"]) == (1, "settings.env_file")
-    option = re.search(r"(--env-file) (\.env)$", result["mend"])
+    option = re.search(r"(--env-file) (\.env)$", result["fix"])
     assert option
     assert doctor(on_s3, option[1], str(on_s3.root / option[2]), "--json", env=outside).returncode == 0
 
@@ -74,17 +78,29 @@ def test_gcsfs_at_an_emulator(on_gcs: Any, monkeypatch: pytest.MonkeyPatch) -> N
     run = doctor(on_gcs, "--json")
     (result,) = found(run).values()
     assert (run.returncode, result["check"]) == (1, "versions.gcsfs")
-    on_gcs.set(**dict([result["mend"].removeprefix("set in .env: ").split("=")]))
+    on_gcs.set(**dict([result["fix"].removeprefix("set in .env: ").split("=")]))
     assert doctor(on_gcs, "--json").returncode == 0
 
 
-def test_table(on_s3: Any) -> None:
-    run = doctor(on_s3.set(**{THRESHOLD: "-1"}), "--offline")
+def test_report(on_s3: Any) -> None:
+    """Findings and warnings only, each fix whole on a line of its own; `--all` shows the rest."""
+    on_s3.set(**{THRESHOLD: "-1"})
+    run = doctor(on_s3, "--offline", env=dict(os.environ) | {"COLUMNS": "80"})
     assert run.returncode == 1
-    assert "threshold.negative" in run.stdout
-    assert "→ set in .env" in run.stdout
-    assert "1 findings" in run.stdout
-    assert "rights.write" in run.stdout, "what was not asked is told too"
+    assert run.stdout.startswith("✗ threshold.negative: the threshold is set to -1"), run.stdout
+    assert f"  Fix: set in .env: {THRESHOLD}=1000000 (0 sends everything to the bucket)\n" in run.stdout
+    assert re.search(r"^1 finding, \d warnings?, \d+ not asked, \d+ healthy: `--all` shows them$", run.stdout, re.M)
+    assert "class.found" not in run.stdout
+    everything = doctor(on_s3, "--offline", "--all").stdout
+    assert "✓ class.found: " in everything
+    assert "· rights.write: --offline" in everything, "what was not asked is told too"
+
+
+@pytest.mark.parametrize(("word", "hint"), [("thresold", "threshold"), ("rights.wirte", "rights.write")])
+def test_only_what_there_is(on_s3: Any, word: str, hint: str) -> None:
+    run = doctor(on_s3, "--only", "path", word)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert re.search(rf"--only {word}: no check begins so; did you mean .*\b{hint}\b", run.stderr), run.stderr
 
 
 def test_doctor_that_cannot_run(on_s3: Any) -> None:
@@ -157,7 +173,7 @@ def test_what_looks_like_a_secret_is_masked(text: str) -> None:
     assert "hush" not in masker([])(text).lower()
 
 
-def test_mask_leaves_the_mend_lines_readable() -> None:
+def test_mask_leaves_the_fixes_readable() -> None:
     from include.xcom_doctor.mask import masker, secrets_in
 
     secrets = secrets_in("postgresql://airflow:airflow@db/airflow") | {"test"}
@@ -184,39 +200,38 @@ def test_dag(on_s3: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCapt
     monkeypatch.setattr("include.xcom_doctor.situation.Situation.env_file", [])
     function(params={"ambient": False})
     assert "XCom doctor on this worker" in written[0]
-    assert "roundtrip.big" in written[0]
+    assert "✓ roundtrip.big" in written[0]
     on_s3.set(**{THRESHOLD: "-1"})
     forget()
-    with pytest.raises(RuntimeError, match="1 findings"):
+    with pytest.raises(RuntimeError, match="1 finding"):
         function(params=None)
 
 
 def test_every_check_is_broken_once() -> None:
     """Whoever adds a check adds a test that breaks it."""
-    from include.xcom_doctor.registry import load_checks
+    from include.xcom_doctor.model import read_checks
 
     tests = "".join(file.read_text() for file in Path(__file__).parent.glob("test_*.py"))
-    assert [name for name in load_checks() if f'"{name}"' not in tests] == []
+    assert [name for name in read_checks() if f'"{name}"' not in tests] == []
 
 
 def test_every_check_is_well_formed() -> None:
-    from include.xcom_doctor.registry import load_checks
+    """One function for each table of texts; a need is a check or a variable; without network nothing waits for it."""
+    from include.xcom_doctor.model import functions, read_checks
 
-    checks = load_checks()
-    order = list(checks)
+    checks = read_checks()
+    assert set(functions()) == set(checks)
     for one in checks.values():
-        assert all((one.title, one.symptom, one.why, one.mend, one.run.__doc__)), one.id
-        assert {*one.needs, *one.unless, *one.after} <= set(order), one.id
-        for before in (*one.needs, *one.unless):
-            # One that runs at once in the main thread must not wait for one that comes later, or for the network.
-            assert one.network or (order.index(before) < order.index(one.id) and not checks[before].network), one.id
+        assert all((one.title, one.symptom, one.why, one.fix, functions()[one.id].__doc__)), one.id
+        for need in one.needs:
+            assert need.startswith("AIRFLOW_") or one.network or not checks[need].network, one.id
 
 
 def test_no_template_could_mistake_these_files_for_its_own() -> None:
     """The template copies them verbatim; a pair of braces would be a tag to a reader, and to a tool."""
     tags = ["{" * 2, "}" * 2, "{" + "%", "{" + "#"]
     files = [
-        *(PROJECT / "include/xcom_doctor").glob("*.py"),
+        *(PROJECT / "include/xcom_doctor").glob("*.*"),
         PROJECT / "dags/xcom_doctor.py",
     ]
     assert [file.name for file in files if any(tag in file.read_text() for tag in tags)] == []

@@ -24,27 +24,27 @@ def test_no_connection(on_s3: Any) -> None:
 
 def test_connection_of_another_name(on_s3: Any) -> None:
     on_s3.set(**{CONN: None, "AIRFLOW_CONN_MY_AWS_CON": on_s3.settings[CONN]})
-    on_s3.is_mended_by_its_word(
-        "connection.exists", "but AIRFLOW_CONN_MY_AWS_CON", f"AIRFLOW_CONN_MY_AWS_CON -> {CONN}"
-    )
+    path = on_s3.settings[PATH].replace("my_aws_conn", "my_aws_con")
+    on_s3.is_fixed_by_its_word("connection.exists", "but AIRFLOW_CONN_MY_AWS_CON", f"{PATH}={path}")
 
 
 def test_connection_in_lower_case(on_s3: Any) -> None:
     on_s3.set(**{CONN: None, "AIRFLOW_CONN_my_aws_conn": on_s3.settings[CONN]})
-    on_s3.is_mended_by_its_word("connection.exists", mend=f"AIRFLOW_CONN_my_aws_conn -> {CONN}")
+    on_s3.is_fixed_by_its_word("connection.exists", fix=f"AIRFLOW_CONN_my_aws_conn -> {CONN}")
 
 
 @pytest.mark.parametrize(
-    ("text", "seen"),
+    ("text", "seen", "fix"),
     [
-        ('{"conn_type":"aws"', "not valid JSON"),
-        ("aws", "neither JSON nor a URL"),
-        ('{"login":"x"}', "has no conn_type"),
+        ('{"conn_type":"aws"', "not valid JSON", f"append to the value of {CONN} in .env: }}"),
+        ('{"conn_type" "aws"}', "not valid JSON", f"set in .env: {CONN}="),
+        ("aws", "neither JSON nor a URL", f"set in .env: {CONN}="),
+        ('{"login":"x"}', "has no conn_type", f"set in .env: {CONN}="),
     ],
 )
-def test_broken_connection(on_s3: Any, text: str, seen: str) -> None:
+def test_broken_connection(on_s3: Any, text: str, seen: str, fix: str) -> None:
     connection = on_s3.settings[CONN]
-    on_s3.set(**{CONN: text}).has("connection.exists", seen, f"set in .env: {CONN}=")
+    on_s3.set(**{CONN: text}).has("connection.exists", seen, fix)
     on_s3.set(**{CONN: connection}).is_healthy()
 
 
@@ -162,7 +162,7 @@ def test_store_that_breaks_halfway(on_s3: Any, moto: str, how: str) -> None:
         on_s3.told()
     )
     assert any("stopped answering" in result.seen and proxy.url in result.seen for result in found.values()), found
-    assert all(result.mend for result in found.values())
+    assert all(result.fix for result in found.values())
     left = on_s3.s3.list_objects_v2(Bucket=on_s3.bucket)["Contents"][0]["Key"]
     assert any(left in result.seen for result in found.values()), "the doctor has to say what it could not remove"
     on_s3.set(**{CONN: connection}).is_healthy()
@@ -204,7 +204,7 @@ def test_wrong_region(on_s3: Any, moto: str) -> None:
 
 
 def test_missing_bucket(on_s3: Any) -> None:
-    bucket = on_s3.bucket + "-typo"
+    bucket = "another-" + on_s3.bucket[::-1]
     on_s3.set(**{PATH: f"s3://my_aws_conn@{bucket}/xcom"})
     on_s3.has("path.bucket", f"there is no bucket {bucket}", f"create it: aws s3 mb s3://{bucket}")
     assert bucket not in {one["Name"] for one in on_s3.s3.list_buckets()["Buckets"]}, "the doctor made a bucket"
@@ -213,7 +213,7 @@ def test_missing_bucket(on_s3: Any) -> None:
 
 
 def test_missing_gcs_bucket(on_gcs: Any, gcs: str) -> None:
-    bucket = on_gcs.bucket + "-typo"
+    bucket = "another-" + on_gcs.bucket[::-1]
     on_gcs.set(**{PATH: f"gs://my_gcp_conn@{bucket}/xcom"})
     on_gcs.has("path.bucket", f"there is no bucket {bucket}", f"gcloud storage buckets create gs://{bucket}")
     emulators.make_gcs_bucket(gcs, bucket)

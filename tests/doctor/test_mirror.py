@@ -44,16 +44,16 @@ def test_mirror_without_a_connection(mirrored: Any) -> None:
 
 def test_mirror_that_is_the_base_path(mirrored: Any) -> None:
     mirrored.set(**{MIRROR: mirrored.settings[PATH]})
-    mirrored.is_mended_by_its_word("mirror.connection", "is the base path itself", f"{MIRROR}=")
+    mirrored.is_fixed_by_its_word("mirror.connection", "is the base path itself", f"{MIRROR}=")
 
 
 def test_mirror_with_a_scheme_of_another_tool(mirrored: Any) -> None:
     mirrored.set(**{MIRROR: mirrored.settings[MIRROR].replace("gs://", "gcp://")})
-    mirrored.is_mended_by_its_word("mirror.connection", "gcp://", f"set in .env: {MIRROR}=gs://")
+    mirrored.is_fixed_by_its_word("mirror.connection", "gcp://", f"set in .env: {MIRROR}=gs://")
 
 
 def test_mirror_without_a_bucket(mirrored: Any, gcs: str) -> None:
-    bucket = f"{mirrored.second}-typo"
+    bucket = "another-" + mirrored.second[::-1]
     mirrored.set(**{MIRROR: f"gs://my_gcp_conn@{bucket}/xcom"})
     mirrored.has("mirror.rights", f"there is no bucket {bucket}", f"gcloud storage buckets create gs://{bucket}")
     emulators.make_gcs_bucket(gcs, bucket)

@@ -57,22 +57,22 @@ def keys(patient: Any) -> list[str]:
 def test_a_run_that_is_whole(ran: Any) -> None:
     ran.is_healthy()
     assert ran.of("warning") == {}
-    assert ran.of("ok")["references.missing"].seen == "1 rows, and each has its object"
-    assert ran.of("ok")["threshold.reach"].seen == "1000 bytes; 1 of 2 XComs are in the bucket"
+    assert ran.of("ok")["references.missing"].seen == "1 row, each with its object"
+    assert ran.of("ok")["threshold.reach"].seen == "1000 bytes; 1 of 2 XComs in the bucket"
 
 
 def test_row_whose_object_is_missing(ran: Any) -> None:
     (key,) = keys(ran)
     body = ran.s3.get_object(Bucket=ran.bucket, Key=key)["Body"].read()
     ran.s3.delete_object(Bucket=ran.bucket, Key=key)
-    found = ran.has("references.missing", "1 of 1 rows refer to objects that are gone: doctor_sample.push_big")
-    assert found.mend == "airflow tasks clear doctor_sample --task-regex '^push_big$' --downstream"
+    found = ran.has("references.missing", "1 of 1 row refers to an object that is gone: doctor_sample.push_big")
+    assert found.fix == "airflow tasks clear doctor_sample --task-regex '^push_big$' --downstream"
     ran.s3.put_object(Bucket=ran.bucket, Key=key, Body=body)
     ran.is_healthy()
 
 
 def test_row_that_is_pushed_again(ran: Any) -> None:
-    """Clearing and running again is the mend; here as a second run of the same Dag."""
+    """Clearing and running again is the fix; here as a second run of the same Dag."""
     ran.s3.delete_object(Bucket=ran.bucket, Key=keys(ran)[0])
     ran.has("references.missing")
     clean_database()
@@ -83,8 +83,8 @@ def test_row_that_is_pushed_again(ran: Any) -> None:
 def test_base_path_that_has_changed(ran: Any) -> None:
     path = ran.settings[PATH]
     ran.set(**{PATH: path + "-new"})
-    ran.is_mended_by_its_word(
-        "references.missing", f"1 rows refer to {path}, and the base path is {path}-new", f"{PATH}={path}"
+    ran.is_fixed_by_its_word(
+        "references.missing", f"1 row refers to {path}, and the base path is {path}-new", f"{PATH}={path}"
     )
 
 
@@ -94,8 +94,8 @@ def test_objects_whose_run_is_gone(ran: Any) -> None:
     clean_database()
     ran.has(
         "references.orphans",
-        f"1 objects, {size:,} bytes, of runs that are gone: doctor_sample/",
-        "lifecycle",
+        f"1 object, {size:,} bytes, of runs that are gone: doctor_sample/",
+        "xcom_cleanup",
         state="warning",
     )
     ran.s3.delete_object(Bucket=ran.bucket, Key=key)
@@ -106,9 +106,9 @@ def test_objects_whose_run_is_gone(ran: Any) -> None:
 def test_path_that_two_deployments_share(ran: Any) -> None:
     ran.s3.put_object(Bucket=ran.bucket, Key="xcom/dag_of_others/run/task/object", Body=b"{}")
     found = ran.has(
-        "path.shared", "1 folders of Dags that this deployment never had: dag_of_others", PATH, state="warning"
+        "path.shared", "1 folder of Dags that this deployment never had: dag_of_others", PATH, state="warning"
     )
-    assert f"{ran.settings[PATH]}/<name of this deployment>" in found.mend
+    assert f"{ran.settings[PATH]}/<name of this deployment>" in found.fix
     assert "references.orphans" not in ran.of("warning"), "what belongs to others is not ours to count"
     ran.s3.delete_object(Bucket=ran.bucket, Key="xcom/dag_of_others/run/task/object")
     ran.is_healthy()
@@ -150,8 +150,8 @@ def test_rows_of_a_folder_relative_to_where_airflow_starts(
     on_folder.set(**{BACKEND: backend})
     on_folder.is_healthy()
     assert on_folder.of("warning") == {}
-    assert on_folder.of("ok")["references.missing"].seen == "1 rows, and each has its object"
-    assert on_folder.of("ok")["threshold.reach"].seen == "1000 bytes; 1 of 2 XComs are in the bucket"
+    assert on_folder.of("ok")["references.missing"].seen == "1 row, each with its object"
+    assert on_folder.of("ok")["threshold.reach"].seen == "1000 bytes; 1 of 2 XComs in the bucket"
     clean_database()
 
 
@@ -177,14 +177,14 @@ def ran_custom(ran: Any) -> Any:
 
 def test_rows_of_the_custom_class(ran_custom: Any) -> None:
     ran_custom.is_healthy()
-    assert ran_custom.of("ok")["references.missing"].seen == "1 rows, and each has its object"
+    assert ran_custom.of("ok")["references.missing"].seen == "1 row, each with its object"
     assert "references.orphans" in ran_custom.of("ok")
     (key,) = keys(ran_custom)
     body = ran_custom.s3.get_object(Bucket=ran_custom.bucket, Key=key)["Body"].read()
     ran_custom.s3.delete_object(Bucket=ran_custom.bucket, Key=key)
-    found = ran_custom.has("references.missing", "1 of 1 rows refer to objects that are gone: doctor_sample.push_big")
-    assert found.mend == "airflow tasks clear doctor_sample --task-regex '^push_big$' --downstream"
+    found = ran_custom.has("references.missing", "1 of 1 row refers to an object that is gone: doctor_sample.push_big")
+    assert found.fix == "airflow tasks clear doctor_sample --task-regex '^push_big$' --downstream"
     ran_custom.s3.put_object(Bucket=ran_custom.bucket, Key=key, Body=body)
     ran_custom.is_healthy()
     clean_database()
-    ran_custom.has("references.orphans", f"1 objects, {len(body):,} bytes, of runs that are gone", state="warning")
+    ran_custom.has("references.orphans", f"1 object, {len(body):,} bytes, of runs that are gone", state="warning")

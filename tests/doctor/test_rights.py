@@ -81,7 +81,7 @@ def test_missing_sas_letter(on_azure: Any, azurite: str, check: str, letters: st
     use(token := sas(on_azure, letters))
     on_azure.has(check, "AuthorizationPermissionMismatch", missing)
     assert token not in repr(on_azure.results)
-    assert "Storage Blob Data Contributor" in on_azure.of("finding")[check].mend
+    assert "Storage Blob Data Contributor" in on_azure.of("finding")[check].fix
     use(sas(on_azure, "rwdlc"))
     on_azure.is_healthy()
 
@@ -89,7 +89,7 @@ def test_missing_sas_letter(on_azure: Any, azurite: str, check: str, letters: st
 def test_expired_sas(on_azure: Any, azurite: str) -> None:
     right = on_azure.settings["AIRFLOW_CONN_MY_AZURE_CONN"]
     expired = emulators.azure_connection(azurite, f"SharedAccessSignature={sas(on_azure, 'rwdlc', -1)}")
-    on_azure.set(AIRFLOW_CONN_MY_AZURE_CONN=expired).has("connection.accepted", "authenticate")
+    on_azure.set(AIRFLOW_CONN_MY_AZURE_CONN=expired).has("connection.credentials", "the SAS token expired on")
     on_azure.set(AIRFLOW_CONN_MY_AZURE_CONN=right).is_healthy()
 
 
@@ -132,7 +132,7 @@ def test_public_container_is_a_warning(on_azure: Any) -> None:
 
 def test_bucket_without_encryption_is_a_warning(on_s3: Any) -> None:
     on_s3.s3.delete_bucket_encryption(Bucket=on_s3.bucket)
-    on_s3.has("store.encryption", "no default encryption", "turn on", state="warning")
+    on_s3.has("store.encryption", "no default encryption", "put-bucket-encryption", state="warning")
 
 
 def test_bucket_without_lifecycle_is_a_warning(on_s3: Any) -> None:

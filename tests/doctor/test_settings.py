@@ -17,7 +17,7 @@ CONN = "AIRFLOW_CONN_MY_AWS_CONN"
 
 
 @pytest.mark.parametrize(
-    ("name", "seen", "mend"),
+    ("name", "seen", "fix"),
     [
         (PROVIDER.replace("Storage", "Store"), "no such class", PROVIDER),
         ("airflow.providers.common.io.xcom.backends.XComObjectStorageBackend", "there is no module", PROVIDER),
@@ -29,10 +29,10 @@ CONN = "AIRFLOW_CONN_MY_AWS_CONN"
         ("XComObjectStorageBackend", "not a dotted path", PROVIDER),
     ],
 )
-def test_misspelt_class(on_s3: Any, name: str, seen: str, mend: str) -> None:
-    if "include.xcom_backend.XComBackend" in mend:
+def test_misspelt_class(on_s3: Any, name: str, seen: str, fix: str) -> None:
+    if "include.xcom_backend.XComBackend" in fix:
         pytest.importorskip("include.xcom_backend")
-    on_s3.set(**{BACKEND: name}).is_mended_by_its_word("class.found", seen, f"{BACKEND}={mend}")
+    on_s3.set(**{BACKEND: name}).is_fixed_by_its_word("class.found", seen, f"{BACKEND}={fix}")
 
 
 def test_class_whose_package_is_missing(on_s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,16 +62,16 @@ def test_class_that_breaks_at_import(on_s3: Any, tmp_path: Path, monkeypatch: py
 
 
 def test_class_that_is_no_xcom_backend(on_s3: Any) -> None:
-    on_s3.set(**{BACKEND: "collections.OrderedDict"}).is_mended_by_its_word("class.base", "not a subclass of airflow")
+    on_s3.set(**{BACKEND: "collections.OrderedDict"}).is_fixed_by_its_word("class.base", "not a subclass of airflow")
 
 
 def test_default_class_beside_settings(on_s3: Any) -> None:
-    on_s3.set(**{BACKEND: None}).is_mended_by_its_word("class.default", "although these are set", PROVIDER)
+    on_s3.set(**{BACKEND: None}).is_fixed_by_its_word("class.default", "although these are set", PROVIDER)
 
 
 def test_custom_settings_without_the_custom_class(on_s3: Any) -> None:
     pytest.importorskip("include.xcom_backend")
-    on_s3.set(AIRFLOW__XCOM_BACKEND__MIRROR="").is_mended_by_its_word("class.custom", "AIRFLOW__XCOM_BACKEND__MIRROR")
+    on_s3.set(AIRFLOW__XCOM_BACKEND__MIRROR="").is_fixed_by_its_word("class.custom", "AIRFLOW__XCOM_BACKEND__MIRROR")
 
 
 def test_misspelt_setting_of_the_custom_class(on_s3: Any) -> None:
@@ -104,13 +104,13 @@ def test_misspelt_setting_of_the_custom_class(on_s3: Any) -> None:
 def test_misspelt_name(on_s3: Any, wrong: str, right: str) -> None:
     value = on_s3.settings.get(right) or "gzip"
     on_s3.set(**{right: None, wrong: value})
-    on_s3.is_mended_by_its_word("settings.names", f"{wrong} is ignored: Airflow reads {right}", f"{wrong} -> {right}")
+    on_s3.is_fixed_by_its_word("settings.names", f"{wrong} is ignored: Airflow reads {right}", f"{wrong} -> {right}")
     assert on_s3.settings[right] == value
 
 
 def test_compression_without_effect_because_of_its_name(on_s3: Any) -> None:
     on_s3.set(**{COMPRESSION: None, "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_COMPRESION": "gzip"})
-    on_s3.is_mended_by_its_word("settings.names", mend=f"-> {COMPRESSION}")
+    on_s3.is_fixed_by_its_word("settings.names", fix=f"-> {COMPRESSION}")
 
 
 def test_another_misspelt_name_is_a_warning(on_s3: Any) -> None:
@@ -118,7 +118,7 @@ def test_another_misspelt_name_is_a_warning(on_s3: Any) -> None:
     warned = on_s3.has(
         "settings.other_names", "AIRFLOW__CORE__LOAD_EXAMPLE is ignored", state="warning", only=["settings"]
     )
-    on_s3.mend(warned)
+    on_s3.fix(warned)
     on_s3.is_healthy(only=["settings"])
     assert on_s3.of("warning") == {}
 
@@ -127,29 +127,27 @@ def test_another_misspelt_name_is_a_warning(on_s3: Any) -> None:
 def test_quotes_kept(on_s3: Any, name: str) -> None:
     value = on_s3.settings[name] or "gzip"
     on_s3.set(**{name: f"'{value}'" if name == CONN else f'"{value}"'})
-    result = on_s3.has("settings.quotes", name, f"set in .env: {name}=")
+    result = on_s3.has("settings.quotes", name, name if name == CONN else f"set in .env: {name}=")
     assert "emulator-secret" not in repr(on_s3.results)
-    if name == CONN:
-        on_s3.set(**{name: value})  # the mend line leaves the value of a connection out
-    else:
-        on_s3.mend(result)
+    on_s3.fix(result)
+    assert on_s3.settings[name] == value
     on_s3.is_healthy()
 
 
 def test_quotes_that_only_docker_keeps(on_s3: Any) -> None:
     on_s3.write_env({THRESHOLD: '"1000"'})  # compose and astro dev start have stripped them: the process sees 1000
-    on_s3.is_mended_by_its_word("settings.quotes", f'{THRESHOLD}="1000"')
+    on_s3.is_fixed_by_its_word("settings.quotes", f'{THRESHOLD}="1000"')
 
 
 def test_comment_kept(on_s3: Any) -> None:
-    on_s3.set(**{THRESHOLD: "1000 # bytes"}).is_mended_by_its_word(
+    on_s3.set(**{THRESHOLD: "1000 # bytes"}).is_fixed_by_its_word(
         "settings.comments", "1000 # bytes", f"{THRESHOLD}=1000"
     )
 
 
 def test_blank_kept(on_s3: Any) -> None:
     path = on_s3.settings[PATH]
-    on_s3.set(**{PATH: path + " "}).is_mended_by_its_word("settings.comments", mend=f"{PATH}={path}")
+    on_s3.set(**{PATH: path + " "}).is_fixed_by_its_word("settings.comments", fix=f"{PATH}={path}")
 
 
 # --- sources --------------------------------------------------------------------------------------------------
@@ -217,7 +215,7 @@ def test_no_path(on_s3: Any) -> None:
 
 def test_path_without_scheme(on_s3: Any) -> None:
     path = on_s3.settings[PATH]
-    on_s3.set(**{PATH: path.removeprefix("s3://")}).is_mended_by_its_word("path.set", "no scheme", f"{PATH}={path}")
+    on_s3.set(**{PATH: path.removeprefix("s3://")}).is_fixed_by_its_word("path.set", "no scheme", f"{PATH}={path}")
 
 
 def test_placeholder_in_path(on_s3: Any) -> None:
@@ -229,7 +227,7 @@ def test_placeholder_in_path(on_s3: Any) -> None:
 @pytest.mark.parametrize("scheme", ["azblob", "wasb", "az"])
 def test_foreign_scheme(on_azure: Any, scheme: str) -> None:
     path = on_azure.settings[PATH]
-    on_azure.set(**{PATH: path.replace("abfs", scheme)}).is_mended_by_its_word(
+    on_azure.set(**{PATH: path.replace("abfs", scheme)}).is_fixed_by_its_word(
         "path.scheme", f"{scheme}:// is not a scheme of Airflow", f"{PATH}={path}"
     )
 
@@ -261,7 +259,7 @@ def without_filesystems() -> Any:
 
 def test_path_without_connection(on_s3: Any) -> None:
     path = on_s3.settings[PATH]
-    on_s3.set(**{PATH: path.replace("my_aws_conn@", "")}).is_mended_by_its_word(
+    on_s3.set(**{PATH: path.replace("my_aws_conn@", "")}).is_fixed_by_its_word(
         "path.connection_id", "nothing before an @", path
     )
 
@@ -269,7 +267,7 @@ def test_path_without_connection(on_s3: Any) -> None:
 def test_password_in_path(on_s3: Any) -> None:
     path = on_s3.settings[PATH]
     on_s3.set(**{PATH: path.replace("my_aws_conn", "me:hunter2-hunter2")})
-    on_s3.has("path.connection_id", "a user and password", "the password belongs in the connection")
+    on_s3.has("path.connection_id", "a user and password", "put the user and the password into the connection")
     assert "hunter2" not in repr(on_s3.results)
     on_s3.set(**{PATH: path}).is_healthy()
 
@@ -277,7 +275,7 @@ def test_password_in_path(on_s3: Any) -> None:
 def test_container_at_account(on_azure: Any) -> None:
     container = on_azure.bucket
     on_azure.set(**{PATH: f"abfs://{container}@myaccount.dfs.core.windows.net/xcom"})
-    on_azure.is_mended_by_its_word(
+    on_azure.is_fixed_by_its_word(
         "path.form", f"takes '{container}' for the connection", f"abfs://my_azure_conn@{container}/xcom"
     )
 
@@ -300,7 +298,7 @@ def test_path_that_is_split_otherwise(on_s3: Any, path: str, seen: str) -> None:
 def test_whole_bucket_is_a_warning(on_s3: Any) -> None:
     path = on_s3.settings[PATH]
     on_s3.set(**{PATH: path.removesuffix("/xcom")})
-    on_s3.mend(on_s3.has("path.folder", "is the whole bucket", path, state="warning"))
+    on_s3.fix(on_s3.has("path.folder", "is the whole bucket", path, state="warning"))
     on_s3.is_healthy()
     assert on_s3.of("warning") == {}
 
@@ -312,20 +310,18 @@ def test_whole_bucket_is_a_warning(on_s3: Any) -> None:
     ("text", "meant"), [("1k", "1000"), ("1_000 bytes", "1000"), ("many", "1000000"), ("2MB", "2000000")]
 )
 def test_threshold_that_is_no_number(on_s3: Any, text: str, meant: str) -> None:
-    on_s3.set(**{THRESHOLD: text}).is_mended_by_its_word("threshold.number", repr(text), f"{THRESHOLD}={meant}")
+    on_s3.set(**{THRESHOLD: text}).is_fixed_by_its_word("threshold.number", repr(text), f"{THRESHOLD}={meant}")
 
 
 @pytest.mark.parametrize("value", ["-1", None])
 def test_threshold_never(on_s3: Any, value: str | None) -> None:
-    on_s3.set(**{THRESHOLD: value}).is_mended_by_its_word(
+    on_s3.set(**{THRESHOLD: value}).is_fixed_by_its_word(
         "threshold.negative", "nothing will ever go to the bucket", THRESHOLD
     )
 
 
 def test_threshold_out_of_reach(on_s3: Any) -> None:
-    on_s3.set(**{THRESHOLD: "1000000000"}).is_mended_by_its_word(
-        "threshold.reach", "954 MiB would go into the database"
-    )
+    on_s3.set(**{THRESHOLD: "1000000000"}).is_fixed_by_its_word("threshold.reach", "954 MiB would go into the database")
 
 
 @pytest.mark.parametrize(("written", "seen"), [('"1000"', "not 0"), ("0", "only strings")])
@@ -342,7 +338,7 @@ def test_threshold_on_remote_execution(on_s3: Any, written: str, seen: str) -> N
 
 @pytest.mark.parametrize(("name", "right"), [("gz", "gzip"), ("zipp", "zip"), ("bzip2", "bz2"), ("brotli", "gzip")])
 def test_unknown_compression(on_s3: Any, name: str, right: str) -> None:
-    on_s3.set(**{COMPRESSION: name}).is_mended_by_its_word(
+    on_s3.set(**{COMPRESSION: name}).is_fixed_by_its_word(
         "compression.known", f"'{name}' is none of", f"{COMPRESSION}={right}"
     )
 
@@ -361,10 +357,12 @@ def test_codec_without_its_package(on_s3: Any, monkeypatch: pytest.MonkeyPatch) 
 
 def test_zip_that_does_not_compress(on_s3: Any) -> None:
     on_s3.set(**{COMPRESSION: "zip"})
-    on_s3.mend(on_s3.has("compression.zip", "without compressing", f"{COMPRESSION}=gzip", state="warning"))
+    on_s3.fix(on_s3.has("compression.zip", "without compressing", f"{BACKEND}=include.xcom_", state="warning"))
     on_s3.is_healthy()
     assert on_s3.of("warning") == {}
 
 
 def test_compression_that_loses_objects(on_gcs: Any) -> None:
-    on_gcs.set(**{COMPRESSION: "gzip"}).is_mended_by_its_word("compression.durable", "can lose objects", COMPRESSION)
+    on_gcs.set(**{COMPRESSION: "gzip"}).is_fixed_by_its_word(
+        "compression.durable", "an object is lost when the process ends", BACKEND
+    )

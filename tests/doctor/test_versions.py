@@ -33,7 +33,7 @@ def forget_path(info: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("airflow", "packages", "seen", "mend"),
+    ("airflow", "packages", "seen", "fix"),
     [
         ("2.11.2", {"pandas": "3.0.0"}, "every DataFrame XCom fails", "pandas<3"),
         (
@@ -60,7 +60,7 @@ def test_known_bad_pair(
     airflow: str,
     packages: dict[str, str],
     seen: str,
-    mend: str,
+    fix: str,
 ) -> None:
     from include.xcom_doctor import situation
 
@@ -73,7 +73,7 @@ def test_known_bad_pair(
 
     monkeypatch.setattr(situation, "load_airflow", as_version)
     laid = [install(name, version) for name, version in packages.items()]
-    on_s3.has("versions.pairs", seen, mend, only=["versions.pairs"])
+    on_s3.has("versions.pairs", seen, fix, only=["versions.pairs"])
     for info in laid:
         forget_path(info)
     if airflow[:4] not in ("2.11", "3.4."):  # for those the installed packages are of another Airflow

@@ -105,7 +105,7 @@ def test_a_linter_of_iam_policies_finds_nothing(name: str, infra: Path, tools: P
     assert "UNKNOWN_ACTION" in run(tools / "python", "-W", "ignore", "-c", LINT, input=typo).stdout
 
 
-# The two modules need nothing that is not in Python; the rest of the doctor needs Airflow's libraries.
+# The module needs nothing that is not in Python; the rest of the doctor needs Airflow's libraries.
 ASK_THE_DOCTOR = """
 import json, sys, types
 from pathlib import Path
@@ -113,10 +113,10 @@ package = types.ModuleType("include.xcom_doctor")
 package.__path__ = ["include/xcom_doctor"]
 sys.path.insert(0, ".")
 sys.modules["include.xcom_doctor"] = package
-from include.xcom_doctor import clouds, rights
+from include.xcom_doctor import clouds
 cloud = {"aws": clouds.AWS, "gcp": clouds.GCP, "azure": clouds.AZURE}[sys.argv[1]]
-needed = {right for step in rights.STEPS for right in rights.asked(cloud, step)}
-granted, lacking = rights.granted(Path(), cloud), rights.lacking(Path(), cloud)
+needed = {right for step in clouds.STEPS for right in cloud.asked(step)}
+granted, lacking = cloud.granted(Path()), cloud.lacking(Path())
 told = {"file": cloud.rights_file, "granted": granted, "needed": needed, "lacking": lacking}
 print(json.dumps({name: sorted(one) if isinstance(one, set) else one for name, one in told.items()}))
 """

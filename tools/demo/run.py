@@ -159,9 +159,9 @@ def examine() -> None:
     count = {state: [one["check"] for one in results if one["state"] == state] for state in ("ok", "warning")}
     findings = [one for one in results if one["state"] == "finding"]
     for one in findings:
-        console.print(f"xcom_doctor: {one['check']}: {one['seen']}\n  {one['why']}\n  {one['mend']}", markup=False)
+        console.print(f"xcom_doctor: {one['check']}: {one['seen']}\n  {one['why']}\n  {one['fix']}", markup=False)
     if [one for one in findings if one["check"] != "threshold.negative"]:
-        sys.exit("The XCom doctor has findings: the last line of each mends it.")
+        sys.exit("The XCom doctor has findings: the last lines of each fix it.")
     warned = f", {len(count['warning'])} warnings ({', '.join(count['warning'])})" if count["warning"] else ""
     console.print(f"xcom_doctor: {len(count['ok'])} checks healthy{warned}", markup=False)
 

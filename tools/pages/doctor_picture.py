@@ -1,4 +1,4 @@
-"""Draws the table that the doctor prints after a run of the Dag, with an emulator: shots.py starts this.
+"""Draws what the doctor prints after a run of the Dag, with an emulator: shots.py starts this.
 
 It runs in the folder of a project, with its Python, and finds it and these tools on the PYTHONPATH. Its argument is the
 SVG file. The emulator has another port each time, so the picture shows 9000.
@@ -20,7 +20,7 @@ from tools.demo import run
 
 
 def main(picture: Path) -> None:
-    """Run the Dag, ask the doctor, and save its table."""
+    """Run the Dag, ask the doctor, and save what it says."""
     settings = {name: value or "" for name, value in dotenv_values(".env").items()}
     shutil.rmtree(run.HOME, ignore_errors=True)
     run.HOME.mkdir()
@@ -33,9 +33,9 @@ def main(picture: Path) -> None:
         os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "CRITICAL"
         from include.xcom_doctor import Situation, examine, report
 
-        table = report.as_table(examine(Situation(run.HOME)))
-    console = Console(record=True, width=130, file=io.StringIO(), highlight=False)
-    console.print(table)
+        told = report.as_text(examine(Situation(run.HOME)))
+    console = Console(record=True, width=110, file=io.StringIO(), highlight=False)
+    console.print(told)
     svg = console.export_svg(title="python -m include.xcom_doctor")
     svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
     svg = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:9000", svg)

@@ -28,9 +28,9 @@ def xcom_doctor() -> None:
         from include.xcom_doctor import Situation, examine, exit_code, report
 
         results = examine(Situation(ambient=bool((params or {}).get("ambient"))))
-        log.info("XCom doctor on this worker:\n%s", report.as_text(results))
+        log.info("XCom doctor on this worker:\n%s", report.as_text(results, everything=True))
         if exit_code(results):
-            raise RuntimeError(f"XCom doctor: {report.summary(results)}; the table above has the lines that mend it")
+            raise RuntimeError(f"XCom doctor: {report.summary(results)}; the report above says how to fix them")
 
     examine_worker()
 

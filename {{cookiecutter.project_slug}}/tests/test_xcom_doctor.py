@@ -50,6 +50,6 @@ def test_a_misspelt_setting_is_the_one_finding(root: Path, monkeypatch: pytest.M
     monkeypatch.setenv(misspelt, os.environ[THRESHOLD])
     monkeypatch.delenv(THRESHOLD)
     results = examine(Situation(root))
-    found = {result.check: result.mend for result in results if result.state in ("finding", "error")}
+    found = {result.check: result.fix for result in results if result.state in ("finding", "error")}
     assert found == {"settings.names": f"rename in .env: {misspelt} -> {THRESHOLD}"}
     assert exit_code(results) == 1

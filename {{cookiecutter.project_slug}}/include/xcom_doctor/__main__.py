@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import logging
 import os
+import signal
 import sys
 import traceback
 import warnings
@@ -14,9 +15,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from include.xcom_doctor.situation import read_env_file
-
-DEADLINE = 9.0
+from include.xcom_doctor import examine, exit_code, report
+from include.xcom_doctor.model import Result, UnknownCheckError
+from include.xcom_doctor.situation import DEADLINE, Situation, read_env_file
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,13 +30,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.environ.update({line.name: line.value for line in read_env_file(options.env_file)})
     # Airflow looks a connection up in the metadata database only in a process that calls itself a server.
     os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever stops it leaves the store clean
     try:
         return _examine(options)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except UnknownCheckError as error:
+        print(error, file=sys.stderr)
     except Exception as error:
         print(f"the doctor could not run: {type(error).__name__}: {error}", file=sys.stderr)
-        if options.traceback:
-            traceback.print_exc()
-        return 2
+    if options.traceback:
+        traceback.print_exc()
+    return 2
 
 
 def _examine(options: argparse.Namespace) -> int:
@@ -44,7 +51,6 @@ def _examine(options: argparse.Namespace) -> int:
     # Airflow 3 logs by structlog, which `logging.disable` does not reach.
     os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "CRITICAL"
     with _quiet(), errors.status("loading Airflow (about 3 s) …") as status:
-        from include.xcom_doctor import Result, Situation, examine, exit_code, report
 
         def progress(result: Result) -> None:
             status.update(f"{result.check}: {result.state} …")
@@ -54,8 +60,7 @@ def _examine(options: argparse.Namespace) -> int:
     if options.json:
         print(report.as_json(results, situation.airflow.version))
     else:
-        width = None if sys.stdout.isatty() else 150
-        Console(width=width).print(report.as_table(results))
+        Console(soft_wrap=True, highlight=False).print(report.as_text(results, options.all))
     return exit_code(results)
 
 
@@ -63,24 +68,16 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m include.xcom_doctor", description="Tells why XComs do not land where they should."
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
-    parser.add_argument("--offline", action="store_true", help="leave out what needs the network")
-    parser.add_argument(
-        "--only", nargs="+", default=(), metavar="CHECK", help="only checks whose id begins so: path rights.write"
-    )
-    parser.add_argument(
-        "--deadline", type=float, default=DEADLINE, metavar="S", help="seconds for each network probe (%(default)s)"
-    )
-    parser.add_argument(
-        "--env-file", type=Path, metavar="FILE", help="read these settings first, as astro does with .env"
-    )
-    parser.add_argument(
-        "--ambient", action="store_true", help="allow the identity of this machine where the connection has none"
-    )
-    parser.add_argument(
-        "--project", type=Path, metavar="DIR", help="project folder (default: the one that holds include/)"
-    )
-    parser.add_argument("--traceback", action="store_true", help="show where the doctor itself failed")
+    add = parser.add_argument
+    add("--all", action="store_true", help="show also what is healthy, and what was not asked")
+    add("--json", action="store_true", help="print one JSON object instead")
+    add("--offline", action="store_true", help="leave out what asks the store")
+    add("--only", nargs="+", default=(), metavar="CHECK", help="only checks whose ID begins so: path rights.write")
+    add("--deadline", type=float, default=DEADLINE, metavar="S", help="seconds to wait for the store (%(default)s)")
+    add("--env-file", type=Path, metavar="FILE", help="read these settings first, as astro does with .env")
+    add("--ambient", action="store_true", help="allow the identity of this machine where the connection has none")
+    add("--project", type=Path, metavar="DIR", help="project folder (default: the one that holds include/)")
+    add("--traceback", action="store_true", help="show where the doctor itself failed")
     return parser
 
 

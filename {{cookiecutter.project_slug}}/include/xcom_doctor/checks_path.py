@@ -1,121 +1,72 @@
-"""Checks of the base path: its scheme, what must be installed for it, and whether it is split as you meant it."""
+"""The base path: its scheme, what must be installed for it, and whether it is split as you meant it."""
 
 from __future__ import annotations
 
 import importlib
 import re
 
-from include.xcom_doctor import database, probe
-from include.xcom_doctor.clouds import CLOUDS, LOCAL, SCHEME_ALIASES, UNKNOWN
-from include.xcom_doctor.registry import Outcome, bar, check, finding, ok, skip, warning
+from include.xcom_doctor.clouds import CLOUDS, LOCAL, UNKNOWN, Cloud
+from include.xcom_doctor.model import Outcome, check, finding, ok, warning
 from include.xcom_doctor.situation import PATH, PLACEHOLDER, Situation
 
 
-@check(
-    "path.set",
-    title="There is a base path for objects",
-    symptom="`AirflowConfigException: section/key [common.io/xcom_objectstorage_path] not found`, or "
-    "objects in a local folder "
-    "of the worker and a path string where the value should be",
-    why="Without a base path with a scheme Airflow writes to a folder of the machine that the next worker cannot see.",
-    mend=f"set in .env: {PATH}=s3://<connection id>@<bucket>/xcom",
-    reads=(PATH,),
-)
+@check
 def path_set(situation: Situation) -> Outcome:
     """Unset, relative, or still the template's example."""
-    if not situation.path.text:
-        if situation.is_default_backend:
-            return bar("the default class needs no path")
+    text = situation.path.text
+    if not text:
         return finding(f"{PATH} is not set")
     if not situation.path.scheme:
-        return finding(
-            f"{situation.path.text!r} has no scheme", f"set in .env: {PATH}=s3://{situation.path.text.lstrip('/')}"
-        )
-    if PLACEHOLDER.search(situation.path.text):
-        return finding(
-            f"{situation.path.text!r} still has a placeholder in it", f"put the real names into {PATH} in .env"
-        )
-    return ok(situation.path.text)
+        return finding(f"{text!r} has no scheme", set_path(f"{_likely_scheme(text, situation)}://{text.lstrip('/')}"))
+    if PLACEHOLDER.search(text):
+        return finding(f"{text!r} still has a placeholder in it", f"put the real names into {PATH} in .env")
+    return ok(text)
 
 
-@check(
-    "path.scheme",
-    title="Airflow has a filesystem for the scheme",
-    symptom="`ValueError: Unsupported filesystem` or `No filesystem registered for scheme` at the first big value",
-    why="Airflow has its own names for the stores; those of other tools (`azblob`, `wasb`) are unknown to it.",
-    mend="use s3://, gs://, abfs:// or file://",
-    needs=("path.set",),
-)
+@check
 def path_scheme(situation: Situation) -> Outcome:
-    """The scheme is known, and its provider is installed."""
+    """The scheme is known."""
     scheme = situation.path.scheme
-    if situation.cloud is UNKNOWN:
-        known = [name for cloud in CLOUDS for name in cloud.schemes]
-        right = SCHEME_ALIASES.get(scheme.lower()) or ("s3" if scheme.lower() in known and scheme == "S3" else "")
-        text = f"{right}{situation.path.text[len(scheme) :]}" if right else "s3://…, gs://… or abfs://…"
-        return finding(f"{scheme}:// is not a scheme of Airflow", f"set in .env: {PATH}={text}")
-    return ok(f"{scheme}:// is {situation.cloud.name}")
+    if situation.cloud is not UNKNOWN:
+        return ok(f"{scheme}:// is {situation.cloud.name}")
+    right = next((cloud.schemes[0] for cloud in CLOUDS if scheme.lower() in (*cloud.schemes, *cloud.aliases)), "")
+    text = f"{right}{situation.path.text[len(scheme) :]}" if right else "s3://…, gs://… or abfs://…"
+    return finding(f"{scheme}:// is not a scheme of Airflow", set_path(text))
 
 
-@check(
-    "path.packages",
-    title="The provider and the fsspec package of the scheme are installed",
-    symptom="`ImportError: Install s3fs to access S3`, or `Unsupported filesystem` for a scheme that the docs list",
-    why="Airflow 3 images carry no cloud provider, and `s3fs` is an extra that the amazon provider "
-    "does not pull in by itself.",
-    mend="add the provider with its extra to requirements.txt, and rebuild",
-    needs=("path.scheme",),
-)
+@check
 def path_packages(situation: Situation) -> Outcome:
     """Ask Airflow for the scheme, and Python for the package."""
     cloud = situation.cloud
+    fix = f"add to requirements.txt: {cloud.requirement}"
     if not situation.airflow.has_fs(situation.path.scheme):
-        return finding(f"{cloud.provider} is not installed", f"add to requirements.txt: {cloud.requirement}")
+        other = cloud_of_connection(situation)  # a scheme of another cloud than the connection's: not a package lacks
+        if other is not None and other is not cloud:
+            fix = set_path(f"{other.schemes[0]}{situation.path.text[len(situation.path.scheme) :]}")
+        return finding(f"{cloud.provider} is not installed", fix)
     try:
         importlib.import_module(cloud.module)  # seconds, for some; here it is outside every deadline
     except ImportError as error:
-        return finding(f"{cloud.module} is not installed: {error}", f"add to requirements.txt: {cloud.requirement}")
+        return finding(f"{cloud.module} is not installed: {error}", fix)
     return ok(f"{cloud.provider} and {cloud.module}")
 
 
-@check(
-    "path.connection_id",
-    title="The path names a connection",
-    symptom="Tasks use whatever credentials the machine has, or none: `NoCredentialsError`, anonymous access",
-    why="Airflow takes the connection from the user part of the path; without it the connection you "
-    "made is never used.",
-    mend=f"put the connection ID in front of the bucket: {PATH}=s3://<connection id>@<bucket>/xcom",
-    needs=("path.scheme",),
-)
+@check
 def path_connection_id(situation: Situation) -> Outcome:
     """The user part of the URL."""
-    path, cloud = situation.path, situation.cloud
-    if cloud is LOCAL:
+    path = situation.path
+    if situation.cloud is LOCAL:
         return ok("a local folder needs no connection")
-    if ":" in path.conn_id:
-        return finding(
-            f"{path.scheme}://***@{path.bucket}: a user and password stand where the connection ID belongs",
-            f"set in .env: {PATH}={path.scheme}://<connection id>@{path.bucket}/{path.prefix}; the "
-            "password belongs in the connection",
-        )
+    if path.conn_id and ":" not in path.conn_id:
+        return ok(path.conn_id)
+    fix = set_path(f"{path.scheme}://{_likely_connection(situation)}@{path.bucket}/{path.prefix}")
     if not path.conn_id:
-        return finding(
-            f"{path.text}: nothing before an @",
-            f"set in .env: {PATH}={path.scheme}://{_likely_connection(situation)}@{path.bucket}/{path.prefix}",
-        )
-    return ok(path.conn_id)
+        return finding(f"{path.text}: nothing before an @", fix)
+    seen = f"{path.scheme}://***@{path.bucket}: a user and password stand where the connection ID belongs"
+    return finding(seen, f"{fix}\nput the user and the password into the connection")
 
 
-@check(
-    "path.form",
-    title="The path is split as it was meant",
-    symptom="`The conn_id … isn't defined` with the name of your container, or a bucket that nobody has made",
-    why="Airflow reads `user@host/…` as connection ID, then bucket: Azure's own "
-    "`container@account.dfs.core.windows.net` "
-    "means something else to it.",
-    mend=f"write {PATH}=abfs://<connection id>@<container>/xcom",
-    needs=("path.connection_id",),
-)
+@check
 def path_form(situation: Situation) -> Outcome:
     """container@account, account hosts, dots, ports and blanks in the bucket."""
     path, cloud = situation.path, situation.cloud
@@ -124,106 +75,74 @@ def path_form(situation: Situation) -> Outcome:
     if ".." in path.prefix.split("/"):
         return finding(f"{path.text!r} climbs out of its bucket with ..", f"put a plain path into {PATH} in .env")
     if cloud is LOCAL:
-        return _local_form(situation)
+        return ok(f"folder {path.plain}" + (", relative to where Airflow starts" if path.bucket else ""))
     if re.search(r"\.(?:core\.windows\.net|amazonaws\.com|googleapis\.com)", path.bucket):
-        return _account_form(situation)
+        return finding(
+            f"{path.text}: Airflow takes {path.conn_id!r} for the connection and {path.bucket!r} for the bucket",
+            set_path(f"{path.scheme}://{_likely_connection(situation)}@{path.conn_id}/{path.prefix}"),
+        )
+    word = cloud.bucket_word
     if "@" in path.conn_id or "@" in path.prefix:
         return finding(
-            f"{path.text}: more than one @",
-            f"write one connection ID, one @, one {cloud.bucket_word} into {PATH} in .env",
+            f"{path.text}: more than one @", f"write one connection ID, one @, one {word} into {PATH} in .env"
         )
     if not path.bucket:
-        return finding(
-            f"{path.text} names no {cloud.bucket_word}", f"add the {cloud.bucket_word} after the @ of {PATH}"
-        )
+        return finding(f"{path.text} names no {word}", f"add the {word} after the @ of {PATH} in .env")
     if not re.fullmatch(r"[a-z0-9$][a-z0-9._-]{1,220}", path.bucket):
         return finding(
-            f"{path.bucket!r} cannot be the name of a {cloud.bucket_word}", "use lower case letters, digits and hyphens"
+            f"{path.bucket!r} cannot be the name of a {word}",
+            f"write the {word} in {PATH} in .env with lower case letters, digits and hyphens only",
         )
-    return ok(f"connection {path.conn_id}, {cloud.bucket_word} {path.bucket}, folder {path.prefix or '(none)'}")
+    return ok(f"connection {path.conn_id}, {word} {path.bucket}, folder {path.prefix or '(none)'}")
 
 
-@check(
-    "path.folder",
-    title="The path has a folder of its own in the bucket",
-    symptom="XComs and other files lie side by side in the root of the bucket",
-    why="Rights, lifecycle and cleanup of the XComs can then only be ruled for the whole bucket.",
-    mend=f"end {PATH} with a folder, such as /xcom",
-    needs=("path.form",),
-)
+@check
 def path_folder(situation: Situation) -> Outcome:
     """A prefix below the bucket."""
-    if not situation.path.prefix and situation.cloud is not LOCAL:
+    path = situation.path
+    if not path.prefix and situation.cloud is not LOCAL:
         return warning(
-            f"{situation.path.text} is the whole bucket", f"set in .env: {PATH}={situation.path.text.rstrip('/')}/xcom"
+            f"{path.text} is the whole {situation.cloud.bucket_word}", set_path(f"{path.text.rstrip('/')}/xcom")
         )
-    return ok(situation.path.prefix or situation.path.plain)
+    return ok(path.prefix or path.plain)
 
 
-@check(
-    "path.bucket",
-    title="The bucket is there",
-    symptom="`NoSuchBucket`, or a new bucket with a misspelt name: the provider's class creates what it does not find",
-    why="With the right to create buckets even a typo succeeds, and the XComs are in a bucket without your rules.",
-    mend="create the bucket, or correct its name in the path",
-    network=True,
-    needs=("connection.accepted", "path.form"),
-)
-def path_bucket(situation: Situation) -> Outcome:
-    """The answer to the first write, which never creates a bucket."""
-    path, cloud = situation.path, situation.cloud
-    trouble = probe.first_write(situation)
-    if trouble and trouble.kind == "bucket":
-        return finding(
-            f"there is no {cloud.bucket_word} {path.bucket}: {trouble.text}",
-            f"create it: {cloud.create_bucket.format(bucket=path.bucket)}",
-        )
-    return ok(f"{cloud.bucket_word} {path.bucket or path.plain}")
+def set_path(text: str) -> str:
+    """The fix that writes another base path."""
+    return f"set in .env: {PATH}={text}"
 
 
-@check(
-    "path.shared",
-    title="No other deployment writes below the same path",
-    symptom="Objects of Dags you do not have; a cleanup that removes what another deployment still refers to",
-    why="Two deployments that share a path cannot tell whose object is whose.",
-    mend=f"give each deployment a folder of its own in {PATH}",
-    network=True,
-    needs=("rights.list", "rights.read"),
-)
-def path_shared(situation: Situation) -> Outcome:
-    """First-level folders whose Dag this metadata database has never heard of."""
-    known = database.known_dags(situation)
-    if isinstance(known, str):
-        return skip(known)
-    foreign = sorted(probe.folders(situation) - known)
-    if not foreign:
-        return ok("every folder below the path belongs to a Dag of this deployment")
-    names = ", ".join(foreign[:5]) + (" …" if len(foreign) > 5 else "")
-    own = f"{situation.path.text.rstrip('/')}/<name of this deployment>"
-    return warning(
-        f"{len(foreign)} folders of Dags that this deployment never had: {names}",
-        f"set in .env: {PATH}={own}, or delete these folders if no other deployment uses them",
-    )
+def _clouds_by_variable(situation: Situation) -> dict[str, Cloud]:
+    """The cloud of each connection in the environment or in `.env`."""
+    values = {line.name: line.value for line in situation.env_file} | situation.env
+    found = {}
+    for name, value in values.items():
+        match = re.search(r'"conn_type"\s*:\s*"([\w-]+)"|^([\w-]+)://', value)
+        kind = (match[1] or match[2]).replace("-", "_") if match else ""
+        cloud = next((cloud for cloud in CLOUDS if kind in cloud.conn_types), None)
+        if name.upper().startswith("AIRFLOW_CONN") and cloud:
+            found[name] = cloud
+    return found
+
+
+def cloud_of_connection(situation: Situation) -> Cloud | None:
+    """The cloud that the connection in the path is for, by its variable."""
+    return _clouds_by_variable(situation).get(situation.conn_variable)
+
+
+def variables_of(situation: Situation) -> list[str]:
+    """The variables with connections to the path's cloud."""
+    return [name for name, cloud in _clouds_by_variable(situation).items() if cloud is situation.cloud]
 
 
 def _likely_connection(situation: Situation) -> str:
-    """A connection of the right type in the environment, else a placeholder."""
-    for name, value in situation.env.items():
-        if name.startswith("AIRFLOW_CONN_") and any(kind in value for kind in situation.cloud.conn_types):
-            return name.removeprefix("AIRFLOW_CONN_").lower()
-    return "<connection id>"
+    """A connection of the right type, else a placeholder."""
+    known = [name for name in variables_of(situation) if name.startswith("AIRFLOW_CONN_")]
+    return known[0].removeprefix("AIRFLOW_CONN_").lower() if known else "<connection id>"
 
 
-def _account_form(situation: Situation) -> Outcome:
-    path = situation.path
-    container = path.conn_id
-    likely = _likely_connection(situation)
-    return finding(
-        f"{path.text}: Airflow takes {container!r} for the connection and {path.bucket!r} for the bucket",
-        f"set in .env: {PATH}={path.scheme}://{likely}@{container}/{path.prefix}",
-    )
-
-
-def _local_form(situation: Situation) -> Outcome:
-    path = situation.path
-    return ok(f"folder {path.plain}" + (", relative to where Airflow starts" if path.bucket else ""))
+def _likely_scheme(text: str, situation: Situation) -> str:
+    """The scheme of the connection that the path names, else that of the only one there is."""
+    found = _clouds_by_variable(situation)
+    named = found.get(f"AIRFLOW_CONN_{text.partition('@')[0].lstrip('/').upper()}")
+    return (named or next(iter(found.values()), CLOUDS[0])).schemes[0]

@@ -1,51 +1,38 @@
-"""Checks of settings that look right and are ignored, or read otherwise than written."""
+"""Settings that look right and are ignored, or read otherwise than written."""
 
 from __future__ import annotations
 
 import difflib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from include.xcom_doctor.registry import Outcome, check, finding, ok, skip, warning
+from include.xcom_doctor.model import NotAskedError, Outcome, check, finding, ok, plural, warning
 from include.xcom_doctor.situation import BACKEND, COMPRESSION, PATH, SETTINGS, THRESHOLD, EnvLine, Situation
 
 # The shortest forms people write without section and prefix.
 _BARE = {"xcom_backend": BACKEND} | {name.rpartition("__")[2].lower(): name for name in (PATH, THRESHOLD, COMPRESSION)}
 # Sections that other software owns; Airflow itself never reads them.
 _FOREIGN = ("ASTRONOMER", "ASTRO", "XCOM_BACKEND", "XCOM_DOCTOR")
+# Of common-io 1.11.0: Airflow 2.11 does not tell a provider's defaults. All other options have none.
+_PROVIDER_DEFAULTS = {"xcom_objectstorage_threshold": "-1"}
 
 
-@check(
-    "settings.names",
-    title="No variable is close to a setting, yet not its name",
-    symptom="A setting seems to have no effect: XComs stay in the database, or are not compressed; no error anywhere",
-    why="Airflow ignores a variable whose name it does not know, without a word.",
-    mend="write the name as Airflow knows it",
-)
+@check
 def settings_names(situation: Situation) -> Outcome:
     """Every variable near one of the four XCom settings, in the environment and in `.env`."""
     names = {*situation.env, *(line.name for line in situation.env_file)}
     wrong = {name: meant for name in sorted(names) if (meant := meant_name(name, situation))}
     if not wrong:
         return ok("every AIRFLOW__ variable has a name that Airflow knows")
-    for meant in wrong.values():
-        situation.blame(meant, "settings.names")
     seen = "; ".join(f"{name} is ignored: Airflow reads {meant}" for name, meant in wrong.items())
-    return finding(seen, "\n".join(f"rename in .env: {name} -> {meant}" for name, meant in wrong.items()))
+    return finding(seen, _renamed(wrong), tuple(wrong.values()))
 
 
-@check(
-    "settings.other_names",
-    title="No other Airflow variable is misspelt",
-    symptom="Some other AIRFLOW__ variable has no effect",
-    why="Airflow ignores a variable whose name it does not know, without a word.",
-    mend="write the name as Airflow knows it",
-)
+@check
 def settings_other_names(situation: Situation) -> Outcome:
     """Variables near any other known setting: only a warning, for nothing of XCom depends on them."""
-    known = known_variables(situation)
-    wrong = {}
+    known, wrong = situation.known_variables, {}
     for name in sorted(situation.env):
         if not name.startswith("AIRFLOW__") or name in known or name.split("__")[1] in _FOREIGN:
             continue
@@ -54,104 +41,83 @@ def settings_other_names(situation: Situation) -> Outcome:
             wrong[name] = close[0]
     if not wrong:
         return ok("nothing looks misspelt")
-    seen = "; ".join(f"{name} is ignored: Airflow knows {meant}" for name, meant in wrong.items())
-    return warning(seen, "\n".join(f"rename in .env: {name} -> {meant}" for name, meant in wrong.items()))
+    return warning("; ".join(f"{name} is ignored: Airflow knows {one}" for name, one in wrong.items()), _renamed(wrong))
 
 
-@check(
-    "settings.quotes",
-    title="No value carries quotes",
-    symptom="`Failed to convert value to int`, a class or path that `does not exist` although it reads right, in "
-    "`astro dev pytest` only",
-    why="`docker --env-file` (astro dev pytest) keeps quotes as part of the value; compose and astro "
-    "dev start strip them.",
-    mend="write the value without quotes, on one line",
-)
+def _renamed(names: dict[str, str]) -> str:
+    return "\n".join(f"rename in .env: {name} -> {meant}" for name, meant in names.items())
+
+
+@check
 def settings_quotes(situation: Situation) -> Outcome:
     """Quotes at both ends of a value, in the process or in the raw text of `.env`."""
-    bad = {name: value for name, value in _relevant(situation.env.items()) if _quoted(value)}
-    bad |= {line.name: line.raw for line in situation.env_file if _is_airflow(line.name) and _quoted(line.raw)}
+    bad = _values(situation, _quoted)
     if not bad:
         return ok("no quotes around values")
-    for name in bad:
-        situation.blame(name, "settings.quotes")
-    shown = ", ".join(f"{name}={_shown(name, value)}" for name, value in bad.items())
-    mends = "\n".join(f"set in .env: {name}={_shown(name, value.strip()[1:-1])}" for name, value in bad.items())
-    return finding(shown, mends)
+    fixes = (_corrected(name, value.strip()[1:-1], "the quotes around the value") for name, value in bad.items())
+    return finding(", ".join(f"{name}={_shown(name, bad[name])}" for name in bad), "\n".join(fixes), tuple(bad))
 
 
-@check(
-    "settings.comments",
-    title="No value carries a comment or blanks at its ends",
-    symptom="`Failed to convert value to int: 1000 # bytes`, or a bucket that `does not exist`",
-    why="`docker --env-file` keeps everything after the equals sign, comments and blanks included.",
-    mend="put the comment on a line of its own",
-)
+@check
 def settings_comments(situation: Situation) -> Outcome:
     """An inline comment or blanks that became part of a value."""
-    bad = {name: value for name, value in _relevant(situation.env.items()) if _commented(value)}
-    bad |= {line.name: line.raw for line in situation.env_file if _is_airflow(line.name) and _commented(line.raw)}
+    bad = _values(situation, _commented)
     if not bad:
         return ok("no comments or blanks in values")
-    for name in bad:
-        situation.blame(name, "settings.comments")
-    shown = ", ".join(f"{name}={_shown(name, value)!r}" for name, value in bad.items())
-    return finding(
-        shown, "\n".join(f"set in .env: {name}={_shown(name, _uncommented(value))}" for name, value in bad.items())
+    fixes = (
+        _corrected(name, _uncommented(value), "the comment or blanks around the value") for name, value in bad.items()
     )
+    return finding(", ".join(f"{name}={_shown(name, bad[name])!r}" for name in bad), "\n".join(fixes), tuple(bad))
 
 
-@check(
-    "settings.env_file",
-    title="This process sees what .env says",
-    symptom="You changed .env, and Airflow works as before",
-    why="`.env` is read when the containers start, and only by astro; a plain shell, a deployment and "
-    "an agent never see it.",
-    mend="restart so that .env is read again: astro dev restart",
-)
+def _corrected(name: str, value: str, what: str) -> str:
+    """The line to write; of a connection, which is never shown, only what to take away."""
+    return f"remove in .env: {what} of {name}" if name.startswith("AIRFLOW_CONN_") else f"set in .env: {name}={value}"
+
+
+@check
 def settings_env_file(situation: Situation) -> Outcome:
     """Compare `.env` with the environment; values with quotes or comments have their own checks."""
     lines = {line.name: line for line in situation.env_file if _is_airflow(line.name)}
     if not lines:
-        return skip("no AIRFLOW variable in a .env here (a deployment or an agent has none)")
+        raise NotAskedError(
+            "no .env with Airflow's variables here (containers, deployments and agents have none), so nothing can be "
+            "compared; after a change of .env on the host, type: astro dev restart"
+        )
     different = [name for name, line in lines.items() if situation.env.get(name) not in (line.value, line.raw)]
     if not different:
-        return ok(f"{len(lines)} variables are the same in .env and in this process")
-    for name in different:
-        situation.blame(name, "settings.env_file")
-    unseen = [name for name in different if name not in situation.env]
-    if len(unseen) == len(lines):
+        return ok(f"{plural(len(lines), 'variable')} of .env, and this process has the same")
+    if not any(name in situation.env for name in lines):
         return finding(
-            f"this process sees none of the {len(lines)} variables in .env",
+            f"this process sees none of the {plural(len(lines), 'variable')} in .env",
             "run it where Airflow runs (astro dev bash), or: python -m include.xcom_doctor --env-file .env",
+            tuple(different),
         )
-    return finding("; ".join(_difference(name, lines[name], situation) for name in different))
+    seen = "; ".join(_difference(name, lines[name], situation) for name in different)
+    return finding(seen, explains=tuple(different))
 
 
-@check(
-    "settings.sources",
-    title="Each setting comes from one place",
-    symptom="You change a setting in one file, and another one wins",
-    why="Airflow takes the environment first, then airflow.cfg; in a container .env goes over the "
-    "Dockerfile's ENV, and "
-    "astro's standalone mode ignores the Dockerfile's ENV altogether.",
-    mend="keep the value in .env and delete the other one",
-)
+@check
 def settings_sources(situation: Situation) -> Outcome:
     """The four settings in the environment, .env, the Dockerfile, airflow.cfg, and the forms that are ignored."""
-    troubles: list[tuple[str, str]] = []
+    troubles = [*_repeated(situation.env_file)]
+    never_read: list[str] = []
     for variable in SETTINGS:
-        troubles.extend(_competing(variable, situation))
-        troubles.extend(_never_read(variable, situation))
-    troubles.extend(_repeated(situation.env_file))
+        troubles += _competing(variable, situation)
+        for ending in ("CMD", "SECRET"):  # these work for Airflow's sensitive options alone; the four are not
+            name = f"{variable}_{ending}"
+            if name in situation.env and name not in situation.known_variables:
+                never_read += [variable] if variable not in situation.env else []
+                fix = f"set in .env: {variable}=<the value itself>"
+                troubles.append((f"{name} is never read: this option takes no {ending}", fix))
     if not troubles:
         return ok("; ".join(_origin(name, situation) for name in SETTINGS))
-    return finding("; ".join(seen for seen, _ in troubles), "\n".join(mend for _, mend in troubles))
+    return finding("; ".join(seen for seen, _ in troubles), "\n".join(fix for _, fix in troubles), tuple(never_read))
 
 
 def meant_name(name: str, situation: Situation) -> str:
     """The XCom setting that `name` was meant to be; empty when it is exact, or nothing of the kind."""
-    if name in known_variables(situation) or name.startswith(("AIRFLOW_CONN_", "AIRFLOW_VAR_")):
+    if name in situation.known_variables or name.startswith(("AIRFLOW_CONN_", "AIRFLOW_VAR_")):
         return ""
     if name.upper().startswith("AIRFLOW__") and name.split("__")[1].upper() in _FOREIGN:
         return ""
@@ -163,23 +129,6 @@ def meant_name(name: str, situation: Situation) -> str:
     flat = {_flat(variable): variable for variable in SETTINGS}
     close = difflib.get_close_matches(_flat(name), flat, n=1, cutoff=0.88)
     return flat[close[0]] if close else _by_tail(name)
-
-
-def known_variables(situation: Situation) -> frozenset[str]:
-    """Every variable that this Airflow reads, deprecated ones included."""
-    known = situation.notes.get("known variables")
-    if known is None:
-        conf = situation.airflow.conf
-        pairs = {(s, o) for s, section in conf.configuration_description.items() for o in section.get("options", {})}
-        pairs |= {(old[0], old[1]) for old in conf.deprecated_options.values()}
-        known = frozenset(_variable(*pair) for pair in pairs) | frozenset(SETTINGS)
-        known |= {f"{_variable(*pair)}{end}" for pair in conf.sensitive_config_values for end in ("_CMD", "_SECRET")}
-        situation.notes["known variables"] = known
-    return known
-
-
-def _variable(section: str, option: str) -> str:
-    return f"AIRFLOW__{section.upper().replace('.', '_')}__{option.upper()}"
 
 
 def _flat(name: str) -> str:
@@ -200,8 +149,13 @@ def _is_airflow(name: str) -> bool:
     return name.startswith(("AIRFLOW__", "AIRFLOW_CONN_"))
 
 
-def _relevant(items: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    return ((name, value) for name, value in items if name in SETTINGS or name.startswith("AIRFLOW_CONN_"))
+def _values(situation: Situation, bad: Callable[[str], bool]) -> dict[str, str]:
+    """The values of the process and the raw ones of `.env` that are `bad`."""
+    here = {
+        name: value for name, value in situation.env.items() if name in SETTINGS or name.startswith("AIRFLOW_CONN_")
+    }
+    there = {line.name: line.raw for line in situation.env_file if _is_airflow(line.name)}
+    return {name: value for values in (here, there) for name, value in values.items() if bad(value)}
 
 
 def _quoted(value: str) -> bool:
@@ -240,46 +194,22 @@ def _difference(name: str, line: EnvLine, situation: Situation) -> str:
     return f"{name} is {situation.env[name]!r} here and {line.value!r} in .env (line {line.number})"
 
 
-# Of common-io 1.11.0: Airflow 2.11 does not tell a provider's defaults. All other options have none.
-_PROVIDER_DEFAULTS = {"xcom_objectstorage_threshold": "-1"}
-
-
 def _competing(variable: str, situation: Situation) -> Iterator[tuple[str, str]]:
     """Other places that set `variable` to something else than the value that wins."""
     value = situation.setting(variable)
     section, option = SETTINGS[variable]
     file, config = situation.config_file
     own = config.get(section, option, fallback="")
-    if variable in situation.env and own and own not in (value, *_defaults(section, option, situation)):
-        yield (
-            f"{option} is {value!r} by the environment and {own!r} in {file}: the environment wins",
-            f"remove from {file}: {option}",
-        )
-    image = dict(re.findall(r"^\s*ENV\s+(AIRFLOW__\w+)(?:=|\s+)(.*?)\s*$", situation.read("Dockerfile"), re.M))
-    set_here = {line.name: line.value for line in situation.env_file}
-    if variable in image and variable in set_here and image[variable].strip("\"'") != set_here[variable]:
-        yield (
-            f"{variable} is {set_here[variable]!r} in .env and {image[variable]!r} in the Dockerfile: .env wins",
-            f"remove from Dockerfile: ENV {variable}",
-        )
-
-
-def _defaults(section: str, option: str, situation: Situation) -> tuple[str, str]:
-    """What Airflow takes without a setting: Airflow 2 writes it into a new airflow.cfg, where nobody chose it."""
+    # Airflow 2 writes its default into a new airflow.cfg, where nobody chose it.
     default = str(situation.airflow.conf.get_default_value(section, option, fallback="") or "")
-    return default, _PROVIDER_DEFAULTS.get(option, "")
-
-
-def _never_read(variable: str, situation: Situation) -> Iterator[tuple[str, str]]:
-    """`_CMD` and `_SECRET` work for Airflow's sensitive options alone; these four are not."""
-    for name in (f"{variable}_CMD", f"{variable}_SECRET"):
-        if name in situation.env and name not in known_variables(situation):
-            if variable not in situation.env:
-                situation.blame(variable, "settings.sources")
-            yield (
-                f"{name} is never read: this option takes no {name.rpartition('_')[2]}",
-                f"set in .env: {variable}=<the value itself>",
-            )
+    if variable in situation.env and own and own not in (value, default, _PROVIDER_DEFAULTS.get(option, "")):
+        seen = f"{option} is {value!r} by the environment and {own!r} in {file}: the environment wins"
+        yield seen, f"remove from {file}: {option}"
+    image = dict(re.findall(r"^\s*ENV\s+(AIRFLOW__\w+)(?:=|\s+)(.*?)\s*$", situation.read("Dockerfile"), re.M))
+    here = {line.name: line.value for line in situation.env_file}
+    if variable in image and variable in here and image[variable].strip("\"'") != here[variable]:
+        seen = f"{variable} is {here[variable]!r} in .env and {image[variable]!r} in the Dockerfile: .env wins"
+        yield seen, f"remove from Dockerfile: ENV {variable}"
 
 
 def _origin(variable: str, situation: Situation) -> str:
@@ -288,17 +218,13 @@ def _origin(variable: str, situation: Situation) -> str:
     file, config = situation.config_file
     if variable in situation.env:
         return f"{option}: environment"
-    if config.get(section, option, fallback=""):
-        return f"{option}: {file}"
-    return f"{option}: Airflow's default"
+    return f"{option}: {file if config.get(section, option, fallback='') else 'default of Airflow'}"
 
 
-def _repeated(lines: list[EnvLine]) -> Iterator[tuple[str, str]]:
+def _repeated(lines: Iterable[EnvLine]) -> Iterator[tuple[str, str]]:
     first: dict[str, EnvLine] = {}
     for line in lines:
         before = first.setdefault(line.name, line)
         if before is not line and before.raw != line.raw and _is_airflow(line.name):
-            yield (
-                f"{line.name} stands twice in .env (lines {before.number} and {line.number}): the last one wins",
-                f"remove from .env: line {before.number}",
-            )
+            seen = f"{line.name} stands twice in .env (lines {before.number} and {line.number}): the last one wins"
+            yield seen, f"remove from .env: line {before.number}"

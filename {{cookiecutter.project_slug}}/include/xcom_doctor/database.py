@@ -14,6 +14,7 @@ import sqlalchemy
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql import Select
 
+from include.xcom_doctor.model import NotAskedError
 from include.xcom_doctor.situation import Situation, StorePath
 
 # Rows looked at; beyond this the doctor would take minutes on a large deployment.
@@ -36,62 +37,52 @@ class Reference:
 def connect(situation: Situation) -> Iterator[Connection]:
     """A connection to the metadata database.
 
-    :raises LookupError: where there is none, as on a worker of Airflow 3; its text says why
+    :raises NotAskedError: where there is none, as on a worker of Airflow 3; its text says why
     """
     url = situation.airflow.conf.get("database", "sql_alchemy_conn", fallback="")
     if not url or url.startswith("airflow-db-not-allowed"):
-        raise LookupError("this process has no metadata database: ask in the scheduler's or API server's container")
+        raise NotAskedError("this process has no metadata database: ask in the scheduler's or API server's container")
     parsed = sqlalchemy.engine.make_url(url)
     if parsed.get_backend_name() == "sqlite" and parsed.database and not Path(parsed.database).exists():
-        raise LookupError("there is no metadata database yet")
+        raise NotAskedError("there is no metadata database yet")
     patience = {"connect_timeout": 5} if parsed.get_backend_name() in ("postgresql", "mysql") else {}
     try:
         engine = sqlalchemy.create_engine(parsed, connect_args=patience)
     except ImportError as error:
-        raise LookupError(f"the driver of the metadata database is not installed: {error.name}") from error
+        raise NotAskedError(f"the driver of the metadata database is not installed: {error.name}") from error
     try:
         with engine.connect() as connection:
             yield connection
     except sqlalchemy.exc.SQLAlchemyError as error:
-        raise LookupError(f"the metadata database does not answer: {type(error).__name__}") from error
+        raise NotAskedError(f"the metadata database does not answer: {type(error).__name__}") from error
     finally:
         engine.dispose()
 
 
-def row_sizes(situation: Situation) -> tuple[int, int, int] | str:
-    """How many XCom rows there are, the bytes of the largest one, and how many refer to the store; or why not."""
-    try:
-        with connect(situation) as connection:
-            values = [row[4] for row in _xcom_rows(connection)]
-    except LookupError as error:
-        return str(error)
-    texts = [_text(value) for value in values]
-    stored = [text for text in texts if _own_url(text, situation.path)]
-    return len(texts), max((len(text.encode()) for text in texts), default=0), len(stored)
+def row_sizes(situation: Situation) -> tuple[int, int, int]:
+    """How many XCom rows there are, the bytes of the largest one, and how many refer to the store."""
+    with connect(situation) as connection:
+        texts = [_text(row[4]) for row in _xcom_rows(connection)]
+    stored = sum(bool(_own_url(text, situation.path)) for text in texts)
+    return len(texts), max((len(text.encode()) for text in texts), default=0), stored
 
 
-def known_dags(situation: Situation) -> set[str] | str:
-    """Every Dag ID this deployment has or had: also deleted Dags are still in the audit log; or why not."""
-    try:
-        with connect(situation) as connection:
-            rows = [connection.execute(_select(table, "dag_id").distinct()) for table in ("dag", "dag_run", "log")]
-            return {row[0] for result in rows for row in result}
-    except LookupError as error:
-        return str(error)
+def known_dags(situation: Situation) -> set[str]:
+    """Every Dag ID this deployment has or had: also deleted Dags are still in the audit log."""
+    with connect(situation) as connection:
+        rows = [connection.execute(_select(table, "dag_id").distinct()) for table in ("dag", "dag_run", "log")]
+        return {row[0] for result in rows for row in result}
 
 
-def references(situation: Situation) -> tuple[list[Reference], set[tuple[str, str]]] | str:
-    """The XCom rows that refer to objects, and every (Dag ID, run ID) there is; or why not."""
-    try:
-        with connect(situation) as connection:
-            rows = _xcom_rows(connection)
-            runs = {(row[0], row[1]) for row in connection.execute(_select("dag_run", "dag_id", "run_id").limit(None))}
-    except LookupError as error:
-        return str(error)
+def references(situation: Situation) -> tuple[list[Reference], set[tuple[str, str]]]:
+    """The XCom rows that refer to objects, and every (Dag ID, run ID) there is."""
+    with connect(situation) as connection:
+        rows = _xcom_rows(connection)
+        runs = {(row[0], row[1]) for row in connection.execute(_select("dag_run", "dag_id", "run_id").limit(None))}
     found = []
     for dag_id, run_id, task_id, key, value in rows:
         text = _text(value)
-        url = _own_url(text, situation.path) or _moved_url(text, dag_id, run_id, task_id)
+        url = _own_url(text, situation.path) or _moved_url(text, f"/{dag_id}/{run_id}/{task_id}/")
         if url:
             found.append(Reference(dag_id, run_id, task_id, key, url))
     return found, runs
@@ -104,9 +95,8 @@ def _xcom_rows(connection: Connection) -> list[tuple[str, str, str, str, Any]]:
     """
     tables = set(sqlalchemy.inspect(connection).get_table_names())
     rows: list[Any] = []
-    for name in ("xcom", "xcom_v1"):
-        if name in tables:
-            rows.extend(connection.execute(_select(name, "dag_id", "run_id", "task_id", "key", "value")))
+    for name in {"xcom", "xcom_v1"} & tables:
+        rows.extend(connection.execute(_select(name, "dag_id", "run_id", "task_id", "key", "value")))
     if "xcom_v2" in tables:
         xcom = sqlalchemy.table("xcom_v2", *map(sqlalchemy.column, ("task_instance_id", "key", "value")))
         task = sqlalchemy.table("task_instance", *map(sqlalchemy.column, ("id", "dag_id", "run_id", "task_id")))
@@ -132,21 +122,16 @@ def _text(value: Any) -> str:
 def _strings(text: str) -> Iterator[str]:
     """Every string in a row, unwrapped: 2.11 has JSON in JSON, the custom class a record."""
     try:
-        data = json.loads(text)
+        pending = [json.loads(text)]
     except ValueError:
-        yield text.strip('"')
-        return
-    pending = [data]
+        pending = [text]
     while pending:
         one = pending.pop()
         if isinstance(one, str):
             yield one
-            if one[:1] == '"':
-                yield one.strip('"')
-        elif isinstance(one, dict):
-            pending.extend(one.values())
-        elif isinstance(one, list):
-            pending.extend(one)
+            yield one.strip('"')
+        elif isinstance(one, (dict, list)):
+            pending.extend(one.values() if isinstance(one, dict) else one)
 
 
 def _own_url(text: str, path: StorePath) -> str:
@@ -155,7 +140,6 @@ def _own_url(text: str, path: StorePath) -> str:
     return next((one for one in _strings(text) if one.startswith(base)), "") if base in text else ""
 
 
-def _moved_url(text: str, dag_id: str, run_id: str, task_id: str) -> str:
+def _moved_url(text: str, part: str) -> str:
     """A URL elsewhere that is built like an XCom of this very row: the base path has changed since."""
-    part = f"/{dag_id}/{run_id}/{task_id}/"
     return next((one for one in _strings(text) if _URL.fullmatch(one) and part in one), "") if "://" in text else ""

@@ -1,4 +1,7 @@
-"""Hides secrets: those we know (the connection's own), and whatever else looks like one."""
+"""Hides secrets: those we know (the connection's own), and whatever else looks like one.
+
+Airflow's own masker leaves secrets of fewer than five characters, quoted ones and unknown tokens readable.
+"""
 
 from __future__ import annotations
 
@@ -13,102 +16,42 @@ from urllib.parse import quote, quote_plus, unquote, urlsplit
 HIDDEN = "***"
 
 # Fields of a connection that say where or how, never who: they may be shown.
-PUBLIC_FIELDS = frozenset(
-    {
-        "conn_type",
-        "host",
-        "port",
-        "schema",
-        "login",
-        "region_name",
-        "endpoint_url",
-        "service_config",
-        "s3",
-        "project",
-        "num_retries",
-        "is_anonymous",
-        "gcs.endpoint",
-        "account_name",
-        "account_host",
-        "account_url",
-        "anon",
-        "verify",
-        "role_arn",
-        "tenant_id",
-        "config_kwargs",
-        "profile_name",
-        "connect_timeout",
-        "read_timeout",
-        "retries",
-        "max_attempts",
-        "mode",
-        "addressing_style",
-        "scope",
-        "description",
-        "defaultendpointsprotocol",
-        "accountname",
-        "blobendpoint",
-        "endpointsuffix",
-        "queueendpoint",
-        "tableendpoint",
-        "fileendpoint",
-        "managed_identity_client_id",
-        "workload_identity_client_id",
-        "workload_identity_tenant_id",
-        "gcs.access",
-        "project_id",
-        "client_email",
-        "client_id",
-        "type",
-        "auth_uri",
-        "token_uri",
-        "universe_domain",
-        "assume_role_method",
-    }
-)
+_PUBLIC = """
+    conn_type host port schema login region_name endpoint_url service_config s3 project num_retries is_anonymous
+    gcs.endpoint account_name account_host account_url anon verify role_arn tenant_id config_kwargs profile_name
+    connect_timeout read_timeout retries max_attempts mode addressing_style scope description defaultendpointsprotocol
+    accountname blobendpoint endpointsuffix queueendpoint tableendpoint fileendpoint managed_identity_client_id
+    workload_identity_client_id workload_identity_tenant_id gcs.access project_id client_email client_id type auth_uri
+    token_uri universe_domain assume_role_method
+"""
+PUBLIC_FIELDS = frozenset(_PUBLIC.split())
 
 # Passwords of demos and emulators that are also words of this report: hiding `airflow` everywhere would make the
-# mend lines unusable. They stay hidden where they stand as a password (the patterns below).
-WEAK = frozenset(
-    {
-        "airflow",
-        "postgres",
-        "admin",
-        "test",
-        "astro",
-        "user",
-        "root",
-        "password",
-        "minio",
-        "minioadmin",
-        "xcom",
-        "true",
-        "false",
-        "local",
-    }
-)
+# fixes unusable. They stay hidden where they stand as a password (the patterns below).
+_WEAK = "airflow postgres admin test astro user root password minio minioadmin xcom true false local"
+WEAK = frozenset(_WEAK.split())
 
 # A secret that we were never told about gives itself away by its surroundings.
-_PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.S), HIDDEN),
-    (re.compile(r"((?:AccountKey|SharedAccessSignature)=)[^;\s\"']+", re.I), rf"\1{HIDDEN}"),
-    (
-        re.compile(r"((?:[?&]|\b)(?:sig|X-Amz-Signature|X-Amz-Credential|X-Amz-Security-Token)=)[^&\s\"']+", re.I),
-        rf"\1{HIDDEN}",
-    ),
-    (re.compile(r"(://[^/\s:@\"']*:)[^/\s@\"']+(@)"), rf"\1{HIDDEN}\2"),
-    (
-        re.compile(
-            r"(\\?[\"'][^\"']*(?:passw|secret|token|api_?key|account_?key|access_?key|private|signature|keyfile_dict)"
-            r"[^\"']*\\?[\"']\s*:\s*\\?[\"'])[^\"'\\]+",
-            re.I,
+_PATTERNS = [
+    (re.compile(pattern, re.I | re.S), shown)
+    for pattern, shown in (
+        (r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", HIDDEN),
+        (r"((?:AccountKey|SharedAccessSignature)=)[^;\s\"']+", rf"\1{HIDDEN}"),
+        (
+            r"((?:[?&]|\b)(?:sig|X-Amz-Signature|X-Amz-Credential|X-Amz-Security-Token)=)[^&\s\"']+",
+            rf"\1{HIDDEN}",
         ),
-        rf"\1{HIDDEN}",
-    ),
-    (re.compile(r"(\b(?:password|secret|token|authorization)\s*[=:]\s*)(?!\*)[^\s,;&\"']+", re.I), rf"\1{HIDDEN}"),
-    (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b"), HIDDEN),
-    (re.compile(r"\b(?:ya29\.|eyJ)[\w.\-]{20,}"), HIDDEN),
-)
+        (r"(://[^/\s:@\"']*:)[^/\s@\"']+(@)", rf"\1{HIDDEN}\2"),
+        (
+            r"(\\?[\"'][^\"']*(?:passw|secret|token|api_?key|account_?key|access_?key|private|signature|keyfile_dict)"
+            r"[^\"']*\\?[\"']\s*:\s*\\?[\"'])[^\"'\\<]+",
+            rf"\1{HIDDEN}",
+        ),
+        (r"(\b(?:password|secret|token|authorization)\s*[=:]\s*)(?!\*)[^\s,;&\"']+", rf"\1{HIDDEN}"),
+        (r"\b(?-i:AKIA|ASIA)[A-Z0-9]{12,}\b", HIDDEN),
+        (r"\b(?-i:ya29\.|eyJ)[\w.\-]{20,}", HIDDEN),
+    )
+]
 
 
 def secrets_in(value: Any, name: str = "") -> set[str]:
@@ -146,16 +89,11 @@ def _secrets_in_text(text: str) -> set[str]:
         pairs = (part.partition("=") for part in text.split(";") if part)
         return {text} | {value for key, _, value in pairs if key.lower() not in PUBLIC_FIELDS}
     if "://" in text:
-        password = _password(text)
-        return {password, unquote(password)} if password else set()
+        with contextlib.suppress(ValueError):
+            password = urlsplit(text).password or ""
+            return {password, unquote(password)} - {""}
+        return set()
     return {text}
-
-
-def _password(url: str) -> str:
-    try:
-        return urlsplit(url).password or ""
-    except ValueError:
-        return ""
 
 
 def _forms(secret: str) -> set[str]:

@@ -1,89 +1,72 @@
-"""Turns results into a table for people, lines for a task log, and JSON for machines."""
+"""Turns results into what people read, findings first, and into JSON for machines."""
 
 from __future__ import annotations
 
-import io
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from include.xcom_doctor.registry import Result, exit_code
+from include.xcom_doctor.model import Result, plural
+from include.xcom_doctor.runner import exit_code
 
-MARKS = {"ok": "✓", "warning": "!", "finding": "✗", "skipped": "·", "error": "?"}
-STYLES = {"ok": "green", "warning": "yellow", "finding": "bold red", "skipped": "dim", "error": "magenta"}
+MARKS = {"error": "?", "finding": "✗", "warning": "!", "ok": "✓", "skipped": "·"}
+STYLES = {"error": "magenta", "finding": "bold red", "warning": "yellow", "ok": "green", "skipped": "dim"}
 
 
 def summary(results: Sequence[Result]) -> str:
     """One line: how many of each."""
     count = Counter(result.state for result in results)
-    told = [
-        f"{count['finding']} findings",
-        f"{count['warning']} warnings",
-        f"{count['ok']} healthy",
-        f"{count['skipped']} not asked",
-    ]
-    if count["error"]:
-        told.append(f"{count['error']} checks broke")
-    return ", ".join(told)
+    told = [plural(count["finding"], "finding"), plural(count["warning"], "warning")]
+    told += [plural(count["error"], "broken check")] if count["error"] else []
+    told += [f"{count['skipped']} not asked"] if count["skipped"] else []
+    return ", ".join((*told, f"{count['ok']} healthy"))
 
 
-def as_table(results: Sequence[Result]) -> Table:
-    """Each check: healthy or not, what was seen, why it matters, the line that mends it."""
-    table = Table(title="XCom doctor", caption=summary(results), expand=False, pad_edge=False)
-    table.add_column("", no_wrap=True)
-    table.add_column("check", no_wrap=True)
-    table.add_column("seen", overflow="fold", ratio=3)
-    table.add_column("why it matters, and → what mends it", overflow="fold", ratio=4)
-    for result in results:
-        if result.state == "skipped":
-            continue
-        style = STYLES[result.state]
-        advice = Text(result.why)
-        if result.mend:
-            for line in result.mend.splitlines():
-                advice.append(f"\n→ {line}", style="bold")
-        # Text, not markup: rich would eat [brackets] in a value.
-        table.add_row(
-            Text(MARKS[result.state], style),
-            Text(result.check, style),
-            Text(result.seen),
-            advice,
-            end_section=bool(result.mend),
-        )
-    for reason, checks in _unasked(results).items():
-        table.add_row(
-            Text(MARKS["skipped"], "dim"), Text("not asked", "dim"), Text(reason, "dim"), Text(", ".join(checks), "dim")
-        )
-    return table
+def as_text(results: Sequence[Result], everything: bool = False) -> Text:
+    """A block for each finding and warning, at full width, so that a fix can be copied; then how many are healthy.
+
+    :param everything: also a line for each check that is healthy or was not asked
+    """
+    text = Text()
+    for state in ("error", "finding", "warning"):
+        for result in results:
+            if result.state == state:
+                text.append_text(_block(result))
+    if everything:
+        for state in ("ok", "skipped"):
+            text.append_text(Text("").join(_line(result) for result in results if result.state == state))
+            text.append("\n" if any(result.state == state for result in results) else "")
+    else:
+        text.append_text(Text("").join(_not_asked(results)))
+    text.append(summary(results), "bold")
+    return text.append("" if everything else ": `--all` shows them")
 
 
-def _unasked(results: Sequence[Result]) -> dict[str, list[str]]:
-    """The checks that were left out, by reason: one row for each reason is enough."""
-    reasons: dict[str, list[str]] = {}
-    for result in results:
-        if result.state == "skipped":
-            reasons.setdefault(result.seen, []).append(result.check)
-    return reasons
+def _block(result: Result) -> Text:
+    """What was seen, why it matters, and the fix, each line of it on a line of its own."""
+    text = Text(f"{MARKS[result.state]} {result.check}: ", STYLES[result.state]).append(f"{result.seen}\n", "default")
+    if result.why:
+        text.append(f"  {result.why}\n", "dim")
+    for line in result.fix.splitlines():
+        text.append("  Fix: ", "green").append(f"{line}\n", "bold")
+    return text.append("\n")
 
 
-def as_text(results: Sequence[Result], width: int = 150) -> str:
-    """The table without colours, for a log."""
-    text = io.StringIO()
-    Console(file=text, width=width, color_system=None, legacy_windows=False).print(as_table(results))
-    return text.getvalue()
+def _line(result: Result) -> Text:
+    return Text(f"{MARKS[result.state]} {result.check}: ", STYLES[result.state]).append(f"{result.seen}\n", "default")
+
+
+def _not_asked(results: Sequence[Result]) -> Iterator[Text]:
+    """The checks that wait for a fix: a line for each fix. What makes no sense here is no news."""
+    waiting = Counter(", ".join(result.waits_for) for result in results if result.waits_for)
+    for reason, count in waiting.items():
+        yield Text(f"{MARKS['skipped']} {plural(count, 'check')} not asked: fix first {reason}\n\n", "dim")
 
 
 def as_json(results: Sequence[Result], airflow: str) -> str:
     """One object: `healthy`, `exit_code`, `airflow`, `results`."""
     code = exit_code(results)
-    document = {
-        "healthy": code == 0,
-        "exit_code": code,
-        "airflow": airflow,
-        "results": [result.as_dict() for result in results],
-    }
-    return json.dumps(document, indent=2)
+    document = {"healthy": code == 0, "exit_code": code, "airflow": airflow}
+    return json.dumps({**document, "results": [result.as_dict() for result in results]}, indent=2)
