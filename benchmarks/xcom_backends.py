@@ -489,7 +489,8 @@ def start_in_project(arguments: list[str]) -> NoReturn:
     ]
     python = project_environment("bench", [project / "requirements-dev.txt" for project in projects])
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an image has the bytecode of its packages
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(projects[0])])
+    # The tests of the last project can install Azurite.
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(projects[0]), str(projects[-1] / "tests")])
     os.execv(python, [str(python), __file__, *arguments, f"--project={projects[0]}"])  # noqa: S606
 
 
@@ -519,7 +520,6 @@ def open_server(project: Path) -> Iterator[dict[str, str]]:
                 "PYTHONPATH": os.pathsep.join([str(ROOT), str(project)]),
             }
         )
-        sys.path.insert(0, str(project.with_name("xcom-bench-azure") / "tests"))  # which can install Azurite
         import object_stores
 
         paths = {"s3": "s3://bench@bucket/xcom", "file": f"file://{HOME}/files"}

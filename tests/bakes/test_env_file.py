@@ -190,7 +190,7 @@ def test_the_readers_differ_where_they_are_known_to() -> None:
     assert read_as_docker("A=1 # one") == read_as_astro_standalone("A=1 # one") == {"A": "1 # one"}
     assert read_as_dotenv("A=1 # one") == {"A": "1"}
     for text in ('A="1"', "A=1 # one", "A=${B}", "export A=1", "A = 1"):
-        with pytest.raises(AssertionError):
+        with pytest.raises((AssertionError, ValueError)):
             read_by_all(text)
 
 

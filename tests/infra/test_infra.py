@@ -111,7 +111,6 @@ import json, sys, types
 from pathlib import Path
 package = types.ModuleType("include.xcom_doctor")
 package.__path__ = ["include/xcom_doctor"]
-sys.path.insert(0, ".")
 sys.modules["include.xcom_doctor"] = package
 from include.xcom_doctor import clouds
 cloud = {"aws": clouds.AWS, "gcp": clouds.GCP, "azure": clouds.AZURE}[sys.argv[1]]
