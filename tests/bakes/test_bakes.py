@@ -86,7 +86,8 @@ def read_requirements(text: str) -> list[Requirement]:
 
 def read_dockerfile(text: str) -> str:
     """Parse a Dockerfile of one FROM line, the first: its tag is what the Astro CLI's standalone mode reads."""
-    match = re.fullmatch(r"FROM ([\w.-]+(?::\d+)?/[\w./-]+:[\w.-]+)\n(?:\n(?:# .+\n)+RUN pip install .+\n)?", text)
+    steps = r"(?:\n(?:# .+\n)+RUN (?:pip install|python -m compileall) .+\n)*"
+    match = re.fullmatch(rf"FROM ([\w.-]+(?::\d+)?/[\w./-]+:[\w.-]+)\n{steps}", text)
     assert match, text
     return match.group(1)
 

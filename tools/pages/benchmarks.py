@@ -179,7 +179,8 @@ def other_table(found: Measured) -> Iterator[str]:
         ("100 B dict: pull, us", "file/small/{}", "pull", 1.0),
     ]
     for store in STORES:
-        rows.append((f"cold: first push and pull of 1 MB, {store}, ms", f"cold/object/{store}/{{}}", "seconds", 1000.0))
+        place = "" if store == "s3" else f", {store}"
+        rows.append((f"cold: first push and pull of 1 MB{place}, ms", f"cold/object/{store}/{{}}", "seconds", 1000.0))
         rows.append(("the same by CPU time", f"cold/object/{store}/{{}}", "cpu", 1000.0))
         rows.append(("its memory, MB", f"cold/object/{store}/{{}}", "peak", 1 / MB))
     for store in ("s3", "file"):
