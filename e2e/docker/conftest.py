@@ -21,9 +21,10 @@ def docker() -> Iterator[Docker]:
     try:
         with engine() as docker:
             yield docker
-            ours = docker("images", "--quiet", "--filter", "label=stand-in").split()
+            named = ("--filter", "dangling=false", "--format", "{{.Repository}}:{{.Tag}}")
+            ours = docker("images", "--filter", "label=stand-in", *named).split()
             if ours:
-                docker("rmi", "--force", *set(ours))
+                docker("rmi", "--force", *ours)
     except NoProgramError as error:
         if REAL:
             raise

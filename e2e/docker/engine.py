@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 
 from tools.background import running, wait_for
@@ -44,7 +45,9 @@ class Docker:
 
     def gateway(self) -> str:
         """Return the address at which containers reach this machine."""
-        return self("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}")
+        config = "{{with index .IPAM.Config 0}}{{.Gateway}} {{.Subnet}}{{end}}"
+        *gateway, subnet = self("network", "inspect", "bridge", "--format", config).split()
+        return gateway[0] if gateway else str(ip_network(subnet)[1])  # a new engine names none, and takes the first
 
 
 @contextmanager

@@ -94,7 +94,7 @@ def import_debian(docker: Docker, suite: str, archive: Path, name: str) -> None:
     options = ["--quiet", "--variant=minbase", "--include=ca-certificates"]
     options.append('--aptopt=Acquire::Check-Valid-Until "false"')
     subprocess.run([program("mmdebstrap", "mmdebstrap"), *options, suite, archive], check=True, capture_output=True)
-    docker("import", archive, name)
+    docker("import", "--change", "LABEL stand-in=true", archive, name)
 
 
 def copy_settings(etc: Path) -> None:
