@@ -20,7 +20,7 @@ RECORD = "XCOM_TEMPLATE_RECORD"
 PROVIDERS = {"aws": "amazon", "gcp": "google", "azure": "microsoft-azure", "local": "common-io"}
 # Commands of the Astro CLI that nobody ran, and why.
 NOT_RUN = {
-    "astro dev start, pytest, parse with Docker": "they run the Runtime image, and there is no container engine here",
+    "astro dev start, pytest, parse with Docker": "`make e2e ONLY=docker` runs them, and has not passed as a whole yet",
     "astro deploy, astro deployment": "they need an account",
     "astro remote deploy": "it needs an account, a container engine and a registry",
 }
