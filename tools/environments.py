@@ -46,7 +46,7 @@ def project_environment(name: str, requirement_files: Iterable[Path], airflow: s
     environment = ROOT / f".venv-{name}"
     python = environment / "bin" / "python"
     stamp = environment / "installed"
-    files = list(requirement_files)
+    files = requirement_files = list(requirement_files)
     interpreter = python_for(airflow)
     stand_ins = airflow == "3" and interpreter == sys.executable and sys.version_info < (3, 11)
     lock = STAND_INS_LOCK if stand_ins else LOCKS[airflow]
@@ -55,9 +55,11 @@ def project_environment(name: str, requirement_files: Iterable[Path], airflow: s
         return python
     uv = str(BIN / "uv")
     subprocess.run([uv, "venv", "--quiet", "--clear", "--python", interpreter, str(environment)], check=True)
-    requirements = [argument for file in files for argument in ("--requirement", str(file))]
     install = [uv, "pip", "install", "--quiet", "--python", str(python)]
     with tempfile.TemporaryDirectory() as folder:
+        if airflow == "next" or stand_ins:
+            files = [without_constraints(file, Path(folder, str(number))) for number, file in enumerate(files)]
+        requirements = [argument for file in files for argument in ("--requirement", str(file))]
         if airflow == "next":  # in place of the version that the project itself names
             override = Path(folder, "override.txt")
             override.write_text(f"apache-airflow=={versions('3')['next']}\n")
@@ -65,7 +67,7 @@ def project_environment(name: str, requirement_files: Iterable[Path], airflow: s
         if stand_ins:
             requirements += ["--override", str(STAND_INS)]
         subprocess.run([*install, "--constraint", str(lock), *requirements], check=True)
-    for file in sorted({file.with_name("requirements-no-deps.txt") for file in files}):
+    for file in sorted({file.with_name("requirements-no-deps.txt") for file in requirement_files}):
         if file.exists():
             subprocess.run([*install, "--no-deps", "--requirement", str(file)], check=True)
     stamp.write_text(wanted)
@@ -75,6 +77,15 @@ def project_environment(name: str, requirement_files: Iterable[Path], airflow: s
 def python_path(project: Path) -> str:
     """Return the PYTHONPATH with which a program imports what is in a project's ``include/`` and ``tests/``."""
     return os.pathsep.join([str(project), str(project / "tests")])
+
+
+def without_constraints(file: Path, folder: Path) -> Path:
+    """Copy a requirements file, with those beside it, into a new folder: constraints are for the versions it names."""
+    folder.mkdir()
+    for neighbour in file.parent.glob("requirements*.txt"):
+        lines = (line for line in neighbour.read_text().splitlines() if not line.startswith("-c "))
+        (folder / neighbour.name).write_text("\n".join(lines))
+    return folder / file.name
 
 
 def versions(airflow: str) -> dict[str, Any]:

@@ -75,6 +75,7 @@ ABOUT = {
     "Dockerfile": "Astro Runtime",
     "README.md": "the next five steps for your cloud, bucket and connection",
     "airflow_settings.yaml": "connections, pools and variables for local work only; empty",
+    "constraints.txt": "every package that `requirements-dev.txt` brings, pinned: pip need not search",
     "dags/.airflowignore": "files in `dags/` that are no Dags",
     "dags/custom_xcom_backend_test.py": "pushes a small and a big object, pulls both, says where each came from",
     "include/astro_sdk_orders.csv": "what the astro-sdk Dag loads",

@@ -79,7 +79,7 @@ def read_lines(text: str) -> list[str]:
 
 def read_requirements(text: str) -> list[Requirement]:
     """Parse a requirements file, in which each requirement is pinned to one version."""
-    requirements = [Requirement(line) for line in read_lines(text) if not line.startswith("-r ")]
+    requirements = [Requirement(line) for line in read_lines(text) if not line.startswith("-")]
     assert all(re.fullmatch(r"==[\w.]+", str(requirement.specifier)) for requirement in requirements), text
     return requirements
 
@@ -125,6 +125,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     ".env.example": read_env,
     "Dockerfile": read_dockerfile,
     "requirements.txt": read_requirements,
+    "constraints.txt": read_requirements,
     "requirements-dev.txt": read_requirements,
     "requirements-client.txt": read_requirements,
     "Dockerfile.client": read_agents_dockerfile,

@@ -18,7 +18,8 @@ from tools.baking import CLOUDS, ROOT, Answers, Bake, files_of
 GOLDEN = ROOT / "tests" / "golden"
 ENDING = ".golden"
 # Compared in test_bakes.py: what is copied and not rendered, with the template; the example, with its twin .env.
-NOT_GOLDEN = (".py", "checks.toml", "-lock.json", ".env.example")
+# Compared in test_requirements.py: the constraints, with the lock.
+NOT_GOLDEN = (".py", "checks.toml", "-lock.json", ".env.example", "constraints.txt")
 
 BASES: dict[str, Answers] = {cloud: {"cloud": cloud} for cloud in CLOUDS}
 VARIANTS: dict[str, Answers] = {

@@ -9,7 +9,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tools.baking import CONFIG, ROOT, Bake, command, name_of, product, run
+from tools.baking import CLOUDS, CONFIG, ROOT, Bake, command, name_of, product, run
 
 LOCKS = ROOT / "requirements"
 # The Pythons of the Runtime image of each Airflow, and those of developers, whom the image's Pythons do not bind.
@@ -41,11 +41,11 @@ def requirements_of_all_bakes(bake: Bake, airflow: str, *names: str) -> list[str
     """
     bakes = [answers for answers in product() if answers["airflow"] == airflow]
     lines = {line for answers in bakes for name in names for line in (bake(**answers) / name).read_text().splitlines()}
-    return sorted(line for line in lines if line and not line.startswith(("#", "-r ")))
+    return sorted(line for line in lines if line and not line.startswith(("#", "-")))
 
 
-def resolve(airflow: str, requirements: Iterable[str], python: str, *options: str) -> None:
-    """Fail unless there is one set of packages that meets all requirements.
+def resolve(airflow: str, requirements: Iterable[str], python: str, *options: str) -> str:
+    """Return the pins of one set of packages that meets all requirements, and fail if there is none.
 
     A set within the lock is as good as any: where it exists, the requirements can be met, and the answer does not
     change with what was published today.
@@ -62,6 +62,7 @@ def resolve(airflow: str, requirements: Iterable[str], python: str, *options: st
     ]
     done = run(command("uv"), *arguments, "-", input="\n".join(requirements))
     assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.mark.parametrize(("airflow", "python"), every(RUNTIME_PYTHONS))
@@ -78,6 +79,32 @@ def test_a_runtime_image_can_install_what_the_projects_need_without_a_compiler(
 @pytest.mark.parametrize(("airflow", "python"), every(DEVELOPERS_PYTHONS))
 def test_a_developer_can_install_what_the_tests_need(airflow: str, python: str, bake: Bake) -> None:
     resolve(airflow, requirements_of_all_bakes(bake, airflow, "requirements.txt", "requirements-dev.txt"), python)
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+@pytest.mark.parametrize(("airflow", "python"), every(DEVELOPERS_PYTHONS))
+def test_constraints_pin_every_package_that_pip_would_otherwise_search_versions_of(
+    airflow: str, python: str, cloud: str, bake: Bake
+) -> None:
+    project = bake(cloud=cloud, airflow=airflow, compression="zstd", xcom_backend="custom")
+    needed = resolve(airflow, [f"-r {project / 'requirements-dev.txt'}"], python, "--no-annotate")
+    missing = read_pins(needed).keys() - read_pins((project / "constraints.txt").read_text()).keys()
+    assert not missing, "run `make lock`"
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+@pytest.mark.parametrize("airflow", CONFIG["airflow"])
+def test_constraints_are_lines_of_the_lock(airflow: str, cloud: str, bake: Bake) -> None:
+    head, *pins = (bake(cloud=cloud, airflow=airflow) / "constraints.txt").read_text().splitlines()
+    assert head.startswith("# ")
+    assert pins
+    assert set(pins) <= set((LOCKS / f"{LOCK_OF[airflow]}.txt").read_text().splitlines()), "run `make lock`"
+
+
+def test_constraints_of_a_project_with_a_mirror_are_those_of_both_clouds(bake: Bake) -> None:
+    mirrored = bake(cloud="aws", xcom_backend="custom", mirror="gs://my_gcp_conn@second/xcom") / "constraints.txt"
+    pins = [(bake(cloud=cloud) / "constraints.txt").read_text().splitlines()[1:] for cloud in ("aws", "gcp")]
+    assert sorted(mirrored.read_text().splitlines()[1:]) == sorted({*pins[0], *pins[1]})
 
 
 def test_every_airflow_on_offer_is_resolved() -> None:
