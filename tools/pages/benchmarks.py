@@ -134,7 +134,7 @@ def cold_aims(found: Measured) -> Iterator[Aim]:
         floor = "" if bare != bare else f"{bare:.0f} ms"
         yield Aim(f"cold: {what}", f"{most} ms", f"{clock:.0f} ms", clock <= most, f"{cpu:.0f} ms", cpu <= most, floor)
     grown, bare = (
-        (found.get(f"cold/object/s3/{name}", "peak") - found.get("cold/row/s3/custom", "peak")) / MB
+        (found.get(f"cold/object/s3/{name}", "added") - found.get("cold/row/s3/custom", "added")) / MB
         for name in ("custom", "floor")
     )
     yield Aim(
@@ -174,7 +174,7 @@ def other_table(found: Measured) -> Iterator[str]:
     rows = [
         ("cold: first pull of 100 B, ms", "cold/row/s3/{}", "seconds", 1000.0),
         ("the same by CPU time", "cold/row/s3/{}", "cpu", 1000.0),
-        ("its memory, MB", "cold/row/s3/{}", "peak", 1 / MB),
+        ("the memory it adds, MB", "cold/row/s3/{}", "added", 1 / MB),
         ("100 B dict: push, us", "file/small/{}", "push", 1.0),
         ("100 B dict: pull, us", "file/small/{}", "pull", 1.0),
     ]
@@ -182,7 +182,7 @@ def other_table(found: Measured) -> Iterator[str]:
         place = "" if store == "s3" else f", {store}"
         rows.append((f"cold: first push and pull of 1 MB{place}, ms", f"cold/object/{store}/{{}}", "seconds", 1000.0))
         rows.append(("the same by CPU time", f"cold/object/{store}/{{}}", "cpu", 1000.0))
-        rows.append(("its memory, MB", f"cold/object/{store}/{{}}", "peak", 1 / MB))
+        rows.append(("the memory it adds, MB", f"cold/object/{store}/{{}}", "added", 1 / MB))
     for store in ("s3", "file"):
         rows.append((f"2,000 x 200 KB, {store}: pushes a second, first tenth", f"{store}/many/{{}}", "first", 1.0))
         rows.append((f"2,000 x 200 KB, {store}: pushes a second, last tenth", f"{store}/many/{{}}", "last", 1.0))
