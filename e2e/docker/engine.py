@@ -16,6 +16,11 @@ from tools.debian import NoProgramError, program
 
 NETWORKS = Path("/sys/class/net")
 FILTERS = ("iptables", "ip6tables")
+# What a packet filter without a rule is restored from: where nobody used it yet, it saves nothing at all.
+CHAINS = {"filter": ("INPUT", "FORWARD", "OUTPUT"), "nat": ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING")}
+NO_RULES = "".join(
+    "\n".join([f"*{table}", *(f":{chain} ACCEPT" for chain in chains), "COMMIT\n"]) for table, chains in CHAINS.items()
+)
 
 
 @dataclass(frozen=True)
@@ -79,11 +84,13 @@ def network_as_before() -> Iterator[None]:
     if (NETWORKS / "docker0").exists():
         yield
         return
+    others = {path.name for path in NETWORKS.iterdir()}
     rules = {name: subprocess.run([f"{name}-save"], capture_output=True, text=True).stdout for name in FILTERS}
     try:
         yield
     finally:
-        for bridge in ("docker0", *(path.name for path in NETWORKS.glob("br-*"))):
+        bridges = {path.name for pattern in ("docker0", "br-*") for path in NETWORKS.glob(pattern)}
+        for bridge in bridges - others:
             subprocess.run([program("ip", "iproute2"), "link", "delete", bridge], check=True)
         for name, before in rules.items():
-            subprocess.run([f"{name}-restore"], input=before, text=True, check=True)
+            subprocess.run([f"{name}-restore"], input=before or NO_RULES, text=True, check=True)
