@@ -39,7 +39,7 @@ def test_values_arrive_and_rows_hold_references(base: str, configure: Configure)
     assert run.state == "success"
     rows = run.rows()
     assert rows["numbers", -1, "return_value"] == [1, 2, 3]
-    assert rows["make", -1, "return_value"]["codec"] == "serde"
+    assert rows["make", -1, "return_value"]["codec"] == "msgpack"
     assert [rows["grow", index, "return_value"]["map_index"] for index in range(3)] == [0, 1, 2]
     assert all_referred(run) == paths(base)
 

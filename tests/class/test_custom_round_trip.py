@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 from custom_xcom import Configure, objects, pull, push, reference
 
+from include.xcom_backend.codecs import RefusedError
+from include.xcom_backend.settings import XComSettingsError
+
 pytestmark = pytest.mark.usefixtures("configure")
 
 PLAIN: list[Any] = [
@@ -94,33 +97,48 @@ def test_time_zone_survives(threshold: int) -> None:
     assert back.utcoffset() == when.utcoffset()
 
 
-def test_keys_become_text_as_with_airflow_itself(threshold: int) -> None:
-    assert pull(push({1: "a", None: "b", 1.5: [{True: 2}]})) == {"1": "a", "None": "b", "1.5": [{"True": 2}]}
+def test_keys_keep_their_types(threshold: int) -> None:
+    value = {1: "a", "1": "b", None: "c", 1.5: [{True: 2, (1, 2): 3}]}
+    assert repr(pull(push(value))) == repr(value)
 
 
 def test_row_of_a_small_value_is_what_airflow_itself_would_store(configure: Configure) -> None:
     from include.xcom_backend.compat import BaseXCom, from_row
 
     configure(threshold=10**6)
-    for value in ({"a": [1, "x", None, 2.5]}, "text", 7, True, [1, 2], (1, 2), {3}, datetime.date(2026, 1, 2)):
+    for value in ({"a": [1, "x", None, 2.5]}, "text", 7, True, [1, 2], {"id": 1, "name": "x"}):
         assert from_row(push(value)) == from_row(BaseXCom.serialize_value(value))
+
+
+FRAGILE: list[Any] = [1e300, 1e16, -0.0, 2**64, "\x00", {"name": 1, "id": 2}, {"__type": "x"}, [[{"b": 1, "a": 2}]]]
+
+
+@pytest.mark.parametrize("value", FRAGILE, ids=repr)
+def test_what_a_database_or_the_way_to_it_would_change_is_wrapped(value: Any, configure: Configure) -> None:
+    from include.xcom_backend.compat import from_row
+
+    configure(threshold=10**6)
+    row = from_row(push(value))
+    assert row["kind"] == "inline"
+    assert repr(pull(push(value))) == repr(value)
 
 
 @dataclasses.dataclass
 class Point:
     """A class of the user's own."""
 
-    x: int
+    x: Any
 
 
 def test_allowed_class_passes_and_another_does_not(threshold: int, monkeypatch: pytest.MonkeyPatch) -> None:
     from include.xcom_backend import compat
 
     serde = __import__(compat.deserialize.__module__, fromlist=["_match"])
-    with pytest.raises((ImportError, RuntimeError), match="allow list"):
-        pull(push(Point(1)))
+    with pytest.raises(RefusedError, match=rf"its value\[0\] is of the type {__name__}.Point: .*allow list"):
+        push([Point(1)])
     monkeypatch.setattr(serde, "_match", lambda name: True)
     assert pull(push(Point(1))) == Point(1)
+    assert repr(pull(push([Point((1, Decimal("1.10")))]))) == "[Point(x=(1, Decimal('1.10')))]"
 
 
 @pytest.mark.parametrize("value", [None, "", b"", [], {}, 0, False], ids=repr)
@@ -155,7 +173,7 @@ def test_compression(compression: str, configure: Configure, tmp_path: Any) -> N
             assert promised["size"] < promised["decoded_size"] / 10
     extension = {"none": "", "gzip": ".gz", "zstd": ".zst"}.get(compression, f".{compression}")
     keys = objects(f"file://{tmp_path}/xcom")
-    assert sum(key.endswith(f".json{extension}") for key in keys) == 2
+    assert sum(key.endswith((f".json{extension}", f".msgpack{extension}")) for key in keys) == 2
 
 
 @pytest.mark.parametrize("compression", ["none", "zip"])
@@ -200,15 +218,28 @@ def test_own_codec_is_asked_first(threshold: int, configure: Configure) -> None:
 
 def test_codec_that_cannot_be_imported_is_named(configure: Configure) -> None:
     configure(codecs="include.nothing.Here")
-    with pytest.raises(RuntimeError, match="AIRFLOW__XCOM_BACKEND__CODECS"):
+    with pytest.raises(XComSettingsError, match="AIRFLOW__XCOM_BACKEND__CODECS"):
         push(1)
+
+
+class TextTwice(UuidCodec):
+    """A codec of the user's own with a name that is taken."""
+
+    name = "text"
+
+
+def test_codec_with_a_name_that_is_taken_is_refused(configure: Configure) -> None:
+    for codecs in (f"{__name__}.TextTwice", f"{__name__}.UuidCodec,{__name__}.UuidCodec"):
+        configure(codecs=codecs)
+        with pytest.raises(XComSettingsError, match=r"CODECS names .*another codec has this name already.*my_"):
+            push(1)
 
 
 def test_codecs_can_be_restricted(configure: Configure) -> None:
     row = push((1, 2))
     configure(allowed_codecs="json, text")
     assert pull(push({"a": 1})) == {"a": 1}
-    with pytest.raises(RuntimeError, match=r"tuple.*'serde'.*ALLOWED_CODECS=json,text"):
+    with pytest.raises(RuntimeError, match=r"tuple.*'msgpack'.*ALLOWED_CODECS=json,text"):
         push((1, 2))
     with pytest.raises(RuntimeError, match="ALLOWED_CODECS"):
         pull(row)

@@ -36,6 +36,8 @@ OWN = "AIRFLOW__XCOM_BACKEND__"
         ("retry_deadline", "0", f"{OWN}RETRY_DEADLINE", "60"),
         ("retry_deadline", "nan", f"{OWN}RETRY_DEADLINE", "60"),
         ("max_decoded_bytes", "16GB", f"{OWN}MAX_DECODED_BYTES", "17179869184"),
+        ("data_format", "yaml", f"{OWN}DATA_FORMAT", "json or msgpack"),
+        ("strict", "very", f"{OWN}STRICT", "true or false"),
     ],
 )
 def test_bad_setting_is_one_clear_line(name: str, bad: str, variable: str, good: str, configure: Configure) -> None:
@@ -84,7 +86,7 @@ def test_small_values_import_nothing_of_storage_or_tables(configure: Configure) 
         "print(*sorted(name for name in new if name.startswith('include')))\n"
     )
     third_party, own = (line.split() for line in output.splitlines()[-2:])
-    assert set(third_party) <= {"include", "airflow"}
+    assert set(third_party) <= {"include", "airflow", "ormsgpack", "orjson"}
     assert not any(name.endswith(("stores", "compression")) for name in own)
 
 

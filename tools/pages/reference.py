@@ -155,6 +155,14 @@ EFFECTS = {
         "pass are tried again. `include/xcom_clear.py` reads it too"
     ),
     "max_decoded_bytes": "The most bytes that an object may have, and may become when it is decompressed: 16 GiB",
+    "data_format": (
+        "How plain data (dict, list, numbers, text) is stored: `json`, which `jq` reads, or `msgpack`, smaller and "
+        "faster to write"
+    ),
+    "strict": (
+        "`true` refuses what comes back as the built-in type that it is a subclass of: a `namedtuple`, an `IntEnum`, "
+        "a polars `LazyFrame`"
+    ),
 }
 # What an empty default means, where it is not "none".
 NO_DEFAULT = {
