@@ -107,6 +107,14 @@ class Airflow:
         except (requests.RequestException, ValueError, KeyError):
             return ""
 
+    def get(self, path: str) -> dict[str, Any]:
+        """Return an answer of the REST API."""
+        answer = requests.get(
+            f"{self.url}/api/v2{path}", headers={"Authorization": f"Bearer {self.token()}"}, timeout=60
+        )
+        answer.raise_for_status()
+        return dict(answer.json())
+
     def query(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """Return rows of the metadata database."""
         with closing(sqlite3.connect(self.folder / "airflow.db", timeout=30)) as database:

@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 from custom_xcom import Configure, encoded, objects, pull, purge, push, reference
 
-from include.xcom_backend.reference import Coordinates, InvalidReferenceError, Location, resembles_provider_url
+from include.xcom_backend.reference import (
+    MAX_PREFIX_BYTES,
+    Coordinates,
+    InvalidReferenceError,
+    Location,
+    resembles_provider_url,
+)
 
 pytestmark = pytest.mark.usefixtures("configure")
 
@@ -17,9 +23,26 @@ HOSTILE = ["..", ".", "a/b", "a//b", "%2F", "a b", "#", "?v=1", "~", "é日\U000
 
 
 def test_longest_ids_that_airflow_allows() -> None:
-    key = Coordinates("日" * 250, "r" * 250, "t" * 250, 10**6, "k" * 512).new_object_key("parquet")
-    assert len(key.encode()) < 1024 - 250
+    key = Coordinates("日" * 250, "r" * 250, "t" * 250, 10**6, "k" * 512).new_object_key("parquet", "0" * 12)
+    assert len(key.encode()) < 1024 - MAX_PREFIX_BYTES
     assert all(len(part) <= 255 for part in key.split("/"))
+
+
+@pytest.mark.parametrize("inner", ["mirror", "former_paths"])
+def test_one_base_path_may_be_inside_another(inner: str, configure: Configure, tmp_path: Path) -> None:
+    outer, nested = f"file://{tmp_path}/outer", f"file://{tmp_path}/outer/nested"
+    if inner == "mirror":
+        configure(path=outer, mirror=nested)
+        row = push(["value"])
+        Path(reference(row)["paths"][0].removeprefix("file://")).unlink()
+    else:
+        configure(path=nested)
+        row = push(["value"])
+        configure(path=outer, former_paths=nested)
+    assert pull(row) == ["value"]
+    assert objects(outer) != []
+    purge(row)
+    assert objects(outer) == []
 
 
 def test_every_store_accepts_hostile_ids(base: str) -> None:

@@ -171,7 +171,7 @@ def test_compression(compression: str, configure: Configure, tmp_path: Any) -> N
         assert pull(row) == value
         if compression != "none" and promised["decoded_size"] > 100:
             assert promised["size"] < promised["decoded_size"] / 10
-    extension = {"none": "", "gzip": ".gz", "zstd": ".zst"}.get(compression, f".{compression}")
+    extension = {"none": "", "gzip": ".gz", "snappy": ".sz", "zstd": ".zst"}.get(compression, f".{compression}")
     keys = objects(f"file://{tmp_path}/xcom")
     assert sum(key.endswith((f".json{extension}", f".msgpack{extension}")) for key in keys) == 2
 

@@ -26,7 +26,7 @@ OWN = "AIRFLOW__XCOM_BACKEND__"
         ("compression", "gz", COMPRESSION, "zstd"),
         ("path", "", PATH, "s3://"),
         ("path", "bucket/xcom", PATH, "s3://"),
-        ("path", "s3://b/" + "x" * 251, PATH, "250 bytes"),
+        ("path", "s3://b/" + "x" * 251, PATH, "240 bytes"),
         ("mirror", "bucket", f"{OWN}MIRROR", "gs://"),
         ("former_paths", "s3://ok@b/x, nope", f"{OWN}FORMER_PATHS", "s3://"),
         ("mirror_writes", "some", f"{OWN}MIRROR_WRITES", "all or best_effort"),
@@ -61,6 +61,21 @@ def test_unknown_name_is_refused(configure: Configure, monkeypatch: pytest.Monke
         configure()
     assert str(error.value) == (
         f"{OWN}ALOWED_CODECS is 'json': the XCom backend has no setting of this name. A good name: {OWN}ALLOWED_CODECS"
+    )
+
+
+def test_unknown_name_in_the_file_is_refused_too(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> None:
+    from include.xcom_backend.compat import conf
+
+    conf.read_dict({"xcom_backend": {"allowed_codec": "text,json"}})
+    try:
+        with pytest.raises(XComSettingsError) as error:
+            configure()
+    finally:
+        conf.remove_section("xcom_backend")
+    assert str(error.value) == (
+        "[xcom_backend] allowed_codec of airflow.cfg is 'text,json': the XCom backend has no setting of this name. "
+        "A good name: allowed_codecs"
     )
 
 

@@ -82,7 +82,7 @@ this process; by the clock, which counts the server and all that the machine doe
 
 {slope_number}
 
-`xcom_cleanup` asks the REST API once more for each old object, to know whether a row still names it. A cleanup of Dags
+`xcom_cleanup` asks the REST API once more for each run and 100 rows, to know what they name. A cleanup of Dags
 that are named in full lists only their objects. In this run 2,500 objects of another Dag lay beside them: nobody
 listed these.
 """
