@@ -437,7 +437,7 @@ def clean(text: str, run: Run) -> str:
     """Return a message without what differs from run to run: ports, folders, hashes, tokens and times."""
     text = text.replace(str(run.site.folder), "…").replace(run.bucket, "bucket").replace(run.run_id, "RUN")
     text = re.sub(r"XCom '.{1,300}?' of task '[^']*', Dag '[^']*', run 'RUN'", "XCom …", text)
-    text = re.sub(r"\.[0-9a-f]{16}\.", ".….", text)
+    text = re.sub(r"\.(?:[0-9a-f]{12}-[0-9a-f]{12}|[0-9a-f]{16})\.", ".….", text)
     text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "…", text)
     text = re.sub(r"(127\.0\.0\.1|localhost):\d+", r"\1:PORT", text)
     text = re.sub(r"\b\d{1,3}(,\d{3})+ bytes", "N bytes", text)
