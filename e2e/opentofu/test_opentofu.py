@@ -203,7 +203,10 @@ def test_a_bucket_that_exists_is_taken_over_by_an_import_block(fresh: Callable[[
     block = re.search(r"```hcl\n(import \{.*?)```", (command.infra / "README.md").read_text(), re.DOTALL)
     assert block
     (command.infra / "import.tf").write_text(block[1])
-    assert command.planned()['aws_s3_bucket.xcom["primary"]'] != ["create"]
+    assert 'aws_s3_bucket.xcom["primary"]' not in command.planned()  # no new one, and nothing to change about it
+    command.apply()
+    assert command.planned() == {}
+    assert command.resource("aws_s3_bucket")["bucket"] == "my-xcom-bucket"
 
 
 def test_a_mirror_in_the_same_cloud_is_a_second_bucket_for_the_same_role(fresh: Callable[[str], Tofu]) -> None:
