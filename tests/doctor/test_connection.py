@@ -223,7 +223,7 @@ def test_missing_gcs_bucket(on_gcs: Any, gcs: str) -> None:
 def test_missing_container(on_azure: Any) -> None:
     bucket = on_azure.bucket + "-typo"
     on_azure.set(**{PATH: f"abfs://my_azure_conn@{bucket}/xcom"})
-    create = f"az storage container create --name {bucket} --account-name YOUR-STORAGE-ACCOUNT"
+    create = f"az storage container create --name {bucket} --account-name YOUR-STORAGE-ACCOUNT --auth-mode login"
     on_azure.has("path.bucket", f"there is no container {bucket}", create)
     on_azure.service.create_container(bucket)
     on_azure.is_healthy()

@@ -296,7 +296,7 @@ class Azure(Cloud):
     provider = requirement = "apache-airflow-providers-microsoft-azure"
     module = "adlfs"
     bucket_word = "container"
-    create_bucket = "az storage container create --name {bucket} --account-name YOUR-STORAGE-ACCOUNT"
+    create_bucket = "az storage container create --name {bucket} --account-name YOUR-STORAGE-ACCOUNT --auth-mode login"
     remove = "az storage blob delete --container-name {bucket} --name {key} --account-name YOUR-STORAGE-ACCOUNT"
     permissions: ClassVar[dict[str, str]] = {
         "write": "write (SAS letter w)",
