@@ -81,8 +81,9 @@ moto, in place of AWS:
 - A missing object is a 404 for whoever lacks `s3:ListBucket`, on AWS a 403. There the custom class then says that the
   store refuses, not that the object is missing.
 
-Azurite, in place of Azure, enforces the letters of a SAS, but knows no roles: that `Storage Blob Data Contributor` on
-the container covers the same is documented by Microsoft, and not proved here.
+Azurite, in place of Azure, enforces the letters of a SAS, but knows no roles: that the three data actions of
+`infra/rights.json` (`blobs/read`, which covers listing, `blobs/write` and `blobs/delete`) cover the same, and that the
+condition of their assignment ends at the prefix, is documented by Microsoft, and not proved here.
 
 Google Cloud: no emulator enforces permissions, so nothing of `infra/role.json` is proved. It follows Google's table of
 the permissions that each request needs: `storage.objects.create` to upload, `.get` to read, `.list` to list, `.delete`
