@@ -81,7 +81,8 @@ def test_the_page_of_settings_has_every_setting_that_the_custom_class_knows() ->
     assert {setting.name for setting in reference.read_settings()} == set(reference.EFFECTS)
 
 
-def test_the_page_of_the_record_has_its_fields_and_their_types() -> None:
+def test_the_page_of_the_record_has_its_fields_and_their_types(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(PROJECT_TEMPLATE)  # for what the module shares with the rest of include/
     page = ROOT / "docs" / "reference" / "reference-record.md"
     record = sample_record()
     types = {int: "number", str: "string", list: "list of strings", dict: "object", type(None): "string or null"}
@@ -90,7 +91,8 @@ def test_the_page_of_the_record_has_its_fields_and_their_types() -> None:
     }
 
 
-def test_the_example_of_the_record_is_one_and_as_long_as_the_page_says() -> None:
+def test_the_example_of_the_record_is_one_and_as_long_as_the_page_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(PROJECT_TEMPLATE)
     text = (ROOT / "docs" / "reference" / "reference-record.md").read_text(encoding="utf-8")
     example = json.loads(text.partition("## An example\n\n```json\n")[2].partition("```")[0])
     assert load_reference().Reference.from_json(example).to_json() | {"summary": example["summary"]} == example
