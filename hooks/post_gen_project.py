@@ -35,6 +35,9 @@ def next_steps(answers: dict[str, Any]) -> Iterator[tuple[str, str]]:
             f"into .env, at AIRFLOW_CONN_{answers['__mirror_connection_id'].upper()}",
         )
     yield "Start Airflow", "astro dev start"
+    install = "python3 -m venv .venv && .venv/bin/pip install -r requirements-dev.txt"
+    yield "or without the Astro CLI: install Airflow, once", install
+    yield "and start it; ./airflow.sh also stands for astro dev run below", "./airflow.sh standalone"
     yield "Switch the test Dag on", "astro dev run dags unpause custom_xcom_backend_test"
     yield "Run it", "astro dev run dags trigger custom_xcom_backend_test"
     look, shell = ("See the big object in the store", cloud["look"].format(**answers)), "astro dev bash"
@@ -66,6 +69,7 @@ for folder in ("include/xcom_backend", "infra", "remote-execution", ".github/wor
 # umask they could read none of them.
 with suppress(OSError):
     Path(".env").chmod(0o600)
+    Path("airflow.sh").chmod(0o755)  # a zip of the template does not say so
     for mounted in (".astro", "dags", "include", "plugins", "tests"):
         for path in (Path(mounted), *Path(mounted).rglob("*")):
             path.chmod(path.stat().st_mode | (0o055 if path.is_dir() else 0o044))

@@ -74,6 +74,7 @@ ABOUT = {
     ".gitignore": "what Git leaves alone: secrets, caches, the local store",
     "Dockerfile": "Astro Runtime",
     "README.md": "the next five steps for your cloud, bucket and connection",
+    "airflow.sh": "runs Airflow without the Astro CLI, with the settings of `.env`",
     "airflow_settings.yaml": "connections, pools and variables for local work only; empty",
     "constraints.txt": "every package that `requirements-dev.txt` brings, pinned: pip need not search",
     "dags/.airflowignore": "files in `dags/` that are no Dags",

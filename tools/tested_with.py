@@ -1,4 +1,4 @@
-"""Keeps a record of what was tested with what: tests write it, `make update` makes the table in README.md from it."""
+"""Keeps a record of what was tested with what: tests write it, and `make update` makes tables from it."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -151,6 +152,14 @@ def parse_refusal(line: str) -> tuple[str, str, str, str]:
     return field, json.loads(value), rule, example
 
 
+def refusals_of(printed: str) -> list[tuple[str, str, str, str]]:
+    """Return the refusals that were printed, after a look at what follows them: how to go on."""
+    *lines, words, go_on = printed.splitlines()
+    assert words == "Without typing the rest again:"
+    assert shlex.split(go_on)[:3] == ["cookiecutter", str(ROOT), "--no-input"]
+    return [parse_refusal(line) for line in lines]
+
+
 @pytest.mark.parametrize(("row", "value"), rows(GOOD))
 def test_a_good_answer_is_taken(row: str, value: str, home: Path, tmp_path: Path) -> None:
     assert files_of(bake(home, tmp_path / "output", answers_to(row, value)))
@@ -171,8 +180,7 @@ def test_a_bad_answer_is_refused_in_one_line_and_nothing_is_left(
         cookiecutter_command([str(ROOT), *options, *arguments], standalone_mode=False)
 
     assert end.value.code == 1
-    (line,) = capfd.readouterr().err.splitlines()
-    field, refused, rule, example = parse_refusal(line)
+    ((field, refused, rule, example),) = refusals_of(capfd.readouterr().err)
     assert (field, refused) == ("bucket" if row in CHOICES["cloud"] else row, value)
     assert len(rule) > 10
     assert is_taken(row, example)
@@ -197,7 +205,7 @@ def test_every_bad_answer_has_its_own_line(home: Path, tmp_path: Path) -> None:
     arguments = [f"{name}={value}" for name, value in bad.items()]
     done = cookiecutter_with(home, "--no-input", "-o", tmp_path, "project_slug=x", *arguments)
     assert done.returncode == 1
-    assert {parse_refusal(line)[0] for line in done.stderr.splitlines()} == set(bad)
+    assert {field for field, *_ in refusals_of(done.stderr)} == set(bad)
     assert not list(tmp_path.iterdir())
 
 
@@ -239,7 +247,7 @@ def test_code_typed_anywhere_else_is_refused_and_does_not_run(
     bad = dict.fromkeys(("connection_id", "bucket", "threshold"), typed)
     done = answer_prompts(home, tmp_path / "output", bad)
     assert done.returncode == 1
-    assert {(field, value) for field, value, *_ in map(parse_refusal, done.stderr.splitlines())} == set(bad.items())
+    assert {(field, value) for field, value, *_ in refusals_of(done.stderr)} == set(bad.items())
     assert not mark.exists()
     assert not list((tmp_path / "output").iterdir())
 

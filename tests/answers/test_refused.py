@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tools.baking import CONFIG, MIRRORS, ROOT, clean_environment, command, is_refused, product, run
+from tools.baking import CONFIG, MIRRORS, ROOT, as_typed, clean_environment, command, is_refused, product, run
 
 # For each row of the table, answers that it is about, and what it takes beside them for no other row to be about them.
 REFUSED: list[tuple[dict[str, str | bool], dict[str, str]]] = [
@@ -42,6 +45,47 @@ def test_a_combination_of_the_table_is_refused_in_one_line(
     pairs = " with ".join(f"{name} = {json.dumps(value)}" for name, value in sorted(together.items()))
     assert line == f"{pairs} is refused: {row['rule']}. A good one: {row['example']}"
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"project_name": 'it\'s "mine" & $HOME; `x`', "bucket": "My_Bucket", "compression": "zstd"},
+        {"cloud": "gcp", "threshold": "1k", "connection_id": "a-b", "airflow": "2", "clear_override": "true"},
+        {"remote_execution": "true", "mirror": "gs://my_gcp_conn@second/xcom", "xcom_backend": "object_storage"},
+        {"cloud": "local", "remote_execution": "true", "astro_sdk": "true", "ci": "github"},
+        {"project_name": "{{ 7 * 7 }}", "project_slug": "X"},
+    ],
+    ids=["quotes", "several", "agents", "together", "code"],
+)
+def test_the_line_that_is_printed_bakes_with_the_good_answers(
+    answers: dict[str, str], home: Path, tmp_path: Path
+) -> None:
+    environment = clean_environment(home, PWD=str(tmp_path))
+    environment["PATH"] = f"{Path(command('cookiecutter')).parent}{os.pathsep}{os.environ['PATH']}"
+    typed = [f"{name}={as_typed(value) if isinstance(CONFIG[name], str) else value}" for name, value in answers.items()]
+    refused = run("cookiecutter", ROOT, "--no-input", *typed, cwd=tmp_path, env=environment)
+    assert refused.returncode == 1
+    lines = refused.stderr.splitlines()
+    line = lines[lines.index("Without typing the rest again:") + 1]
+    done = run("bash", "-c", line, cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    (project,) = (path for path in tmp_path.iterdir() if path.is_dir() and path != home)
+    replay = json.loads((home / "replay" / f"{ROOT.name}.json").read_text())["cookiecutter"]
+    told = " ".join(lines[: lines.index("Without typing the rest again:")])
+    kept = {
+        name: value for name, value in answers.items() if not re.search(rf"\b{name} (\(|= )", told) and "{" not in value
+    }
+    assert {name: str(replay[name]).lower() for name in kept} == {name: value.lower() for name, value in kept.items()}
+    assert (project / ".env").exists()
+
+
+@pytest.mark.parametrize("answer", ["cloud=s3", "xcom_backend=foo", "astro_sdk=maybe", "threshold=1k"])
+def test_the_demo_refuses_an_answer_in_one_line(answer: str, home: Path) -> None:
+    done = run(sys.executable, "-m", "tools.demo.start", answer, cwd=ROOT, env=clean_environment(home))
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert " is refused" in line
 
 
 def test_the_product_of_the_answers_has_no_refused_combination() -> None:

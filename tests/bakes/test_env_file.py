@@ -1,4 +1,4 @@
-"""The emitted .env says the same to all that reads it: python-dotenv, Docker, and the Astro CLI without Docker."""
+"""The emitted .env says the same to all that reads it: python-dotenv, Docker, airflow.sh, the Astro CLI alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from dotenv import dotenv_values
 
-from tools.baking import Answers, Bake, name_of, product
+from tools.baking import Answers, Bake, name_of, product, run
 from tools.baking import bake as bake_into
 from tools.projects import read_as_docker
 
@@ -67,6 +67,13 @@ def read_by_all(text: str) -> dict[str, str]:
     return values
 
 
+def started_by_airflow_sh(project: Path, **environment: str) -> dict[str, str]:
+    """Return the environment of what `./airflow.sh` starts."""
+    environment["PATH"] = os.environ["PATH"]
+    told = run(project / "airflow.sh", "bash", "-c", "env -0", cwd="/", env=environment).stdout
+    return dict(variable.split("=", 1) for variable in told.split("\0") if variable)
+
+
 def connections(values: dict[str, str]) -> dict[str, dict[str, Any]]:
     """Return each connection by the end of its variable's name, as Airflow's Connection.from_json takes it."""
     found = {}
@@ -93,6 +100,7 @@ def connections(values: dict[str, str]) -> dict[str, dict[str, Any]]:
 def test_all_readers_agree_about_every_variable(answers: Answers, bake: Bake) -> None:
     text = (bake(**answers) / ".env").read_text(encoding="utf-8")
     values = read_by_all(text)
+    assert started_by_airflow_sh(bake(**answers)).items() >= values.items()
     path, connection_id, conn_type = DEFAULTS[answers["cloud"]]
     if "bucket" in answers:
         path = re.sub(r"(?<=[@])[^/]+|(?<=file://).*(?=/xcom$)", answers["bucket"], path)
@@ -121,6 +129,20 @@ def test_all_readers_agree_about_every_variable(answers: Answers, bake: Bake) ->
     found = connections(values)
     assert {name: connection["conn_type"] for name, connection in found.items()} == expected
     assert [f"AIRFLOW_CONN_{name}" for name in found] == list(values), "variables that no test knows"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Airflow does not run on Windows")
+def test_airflow_sh_keeps_what_is_set_and_moves_all_to_another_port(bake: Bake) -> None:
+    project = bake(cloud="aws")
+    found = started_by_airflow_sh(project, AIRFLOW__API__PORT="8081", PYTHONPATH="/mine", **{THRESHOLD: "7 8"})
+    assert found[THRESHOLD] == "7 8"
+    assert found["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == "http://localhost:8081/execution/"
+    assert found["AIRFLOW__CORE__DAGS_FOLDER"] == str(project / "dags")
+    assert found["AIRFLOW_HOME"] == str(project / ".astro" / "standalone")
+    assert found["PYTHONPATH"] == f"{project}:/mine"
+    assert found["PATH"].startswith(f"{project}/.venv/bin:")
+    mine = started_by_airflow_sh(project, AIRFLOW__CORE__EXECUTION_API_SERVER_URL="http://elsewhere/execution/")
+    assert mine["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] == "http://elsewhere/execution/"
 
 
 @every_env_file

@@ -17,7 +17,7 @@ from tools import manifest
 from tools.baking import CONFIG as TEMPLATE
 from tools.baking import INTERACTING, PROJECT_TEMPLATE, ROOT, Answers, Bake, is_refused, paths_of, product, run
 from tools.environments import NoPythonError, project_environment
-from tools.pages import reference
+from tools.pages import address, reference
 
 HOOKS_PAGE = ROOT / "docs" / "reference" / "hooks.md"
 # What the provider's empty default means, and the custom class says in a word.
@@ -52,6 +52,12 @@ def rows(page: Path, heading: str) -> list[list[str]]:
     section = page.read_text(encoding="utf-8").partition(f"\n{heading}\n")[2].partition("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip("|"))] for line in lines[2:]]
+
+
+def test_every_command_that_bakes_has_the_address_of_the_template() -> None:
+    pages = address.pages()
+    assert {"README.md", "0-local.md", "1-bucket.md"} <= {page.name for page in pages}
+    assert [page.name for page, text in pages.items() if page.read_text(encoding="utf-8") != text] == [], "make update"
 
 
 @pytest.mark.parametrize("name", PAGES)

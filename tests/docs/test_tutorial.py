@@ -29,7 +29,7 @@ import pytest
 import yaml
 from dotenv import dotenv_values
 
-from tools.baking import ROOT, Bake, Install, command, environment_of_a_project, run
+from tools.baking import CONFIG, ROOT, Bake, Install, command, environment_of_a_project, run
 from tools.blocks import Block, blocks_of, pattern_of
 from tools.environments import python_path
 from tools.processes import free_port
@@ -43,7 +43,7 @@ CLOUDS = {"aws": "AWS", "gcp": "Google Cloud", "azure": "Azure", "local": LOCAL}
 # Of the tabs that are no cloud, those that a test can follow.
 WAYS = {"Python alone", "Commands"}
 REPLACED = {
-    "uvx cookiecutter gh:org/xcom-template": f"{command('cookiecutter')} {shlex.quote(str(ROOT))}",
+    f"uvx cookiecutter {CONFIG['_address']}": f"{command('cookiecutter')} {shlex.quote(str(ROOT))}",
     "python3 -m venv .venv": 'ln -s "$ENVIRONMENT" .venv',
     ".venv/bin/pip install -r requirements-dev.txt": "true",
     "jq -r .sas": f"{sys.executable} -c 'import json, sys; print(json.load(open(sys.argv[1]))[\"sas\"])'",
@@ -149,13 +149,11 @@ class Reader:
         variables = environment_of_a_project(self.programs, self.home)
         variables["PATH"] = os.pathsep.join([str(self.home / "bin"), *variables["PATH"].split(os.pathsep)[1:]])
         ports = [free_port() for _ in range(3)]
-        self.url = f"http://127.0.0.1:{ports[0]}"
         return {
             **variables,
             "ENVIRONMENT": str(self.programs.parent),
             "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__API__PORT": str(ports[0]),
-            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(ports[1]),
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(ports[2]),
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
@@ -198,7 +196,7 @@ class Reader:
             text = text.replace(words, instead)
         if re.search("^(aws|az) ", text, re.MULTILINE) and self.emulator is None:
             self.start_emulator(bucket="another-bucket")
-        if "airflow standalone" in text:
+        if "airflow.sh standalone" in text:
             self.busy = self.open_terminal()
             self.output = self.busy.keep_running(text, "standalone | Airflow is ready", block)
             self.wait_for_dag()

