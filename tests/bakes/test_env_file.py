@@ -121,11 +121,10 @@ def test_all_readers_agree_about_every_variable(answers: Answers, bake: Bake) ->
     expected = {connection_id.upper(): conn_type} if connection_id else {}
     if answers.get("mirror"):
         assert values.pop("AIRFLOW__XCOM_BACKEND__MIRROR") == answers["mirror"]
-        expected |= {
-            mirror_id.upper(): kind
-            for _, mirror_id, kind in DEFAULTS.values()
-            if mirror_id and f"//{mirror_id}@" in answers["mirror"]
-        }
+        scheme, _, rest = answers["mirror"].partition("://")
+        kinds = {path.partition("://")[0]: kind for path, _, kind in DEFAULTS.values()}
+        if kinds[scheme]:
+            expected[rest.partition("@")[0].upper()] = kinds[scheme]
     found = connections(values)
     assert {name: connection["conn_type"] for name, connection in found.items()} == expected
     assert [f"AIRFLOW_CONN_{name}" for name in found] == list(values), "variables that no test knows"
