@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import signal
@@ -14,7 +15,7 @@ from pathlib import Path
 
 
 class Process:
-    """A program that runs until it is stopped, in a session of its own."""
+    """A program that runs until it is stopped, in a session of its own, and at the latest until Python ends."""
 
     end_signal = signal.SIGTERM
 
@@ -40,6 +41,7 @@ class Process:
                 stderr=log,
                 start_new_session=True,
             )
+        atexit.register(self.kill)
 
     @property
     def pid(self) -> int:
@@ -67,6 +69,7 @@ class Process:
             self._popen.poll()  # so that it is no zombie
             time.sleep(0.05)
         self._popen.wait()
+        atexit.unregister(self.kill)  # its ID may be another's soon
 
     def members(self) -> list[int]:
         """Return the IDs of all running processes of its session: a task's process leaves the group, but not this."""
@@ -112,6 +115,16 @@ class Process:
     def tail(self, lines: int = 30) -> str:
         """Return the last lines that it printed."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def processes_in(folder: Path) -> list[int]:
+    """Return the IDs of all processes that work in a folder or below: a name and an environment can be overwritten."""
+    found = []
+    for cwd in Path("/proc").glob("[0-9]*/cwd"):
+        with suppress(OSError):  # it ended in this moment
+            if cwd.readlink().is_relative_to(folder):
+                found.append(int(cwd.parent.name))
+    return found
 
 
 def free_port(address: str = "127.0.0.1") -> int:
