@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import secrets
+import shutil
 import sqlite3
 import subprocess
 import time
@@ -15,9 +17,10 @@ from typing import Any
 
 import requests
 
-from tools.processes import Process, free_port
+from tools.processes import Process, free_port, processes_in
 
 HOST = "127.0.0.1"
+STEPS = Path(__file__).parents[2] / "tools" / "probes" / "run_steps.py"
 SECONDS = 240  # that anything may take on a busy machine
 AIRFLOW_2 = {"AIRFLOW__CORE__EXECUTOR": "SequentialExecutor"}
 AIRFLOW_3 = {
@@ -31,16 +34,27 @@ AIRFLOW_3 = {
 class Airflow:
     """One deployment: a home, a metadata database, and the processes that were started in it."""
 
-    def __init__(self, folder: Path, python: Path, project: Path, dags: Path, airflow: str, settings: dict[str, str]):
-        """Migrate the database; nothing runs yet.
+    def __init__(
+        self,
+        folder: Path,
+        python: Path,
+        project: Path,
+        dags: Path,
+        airflow: str,
+        settings: dict[str, str],
+        migrated: Path | None = None,
+    ):
+        """Make the database; nothing runs yet.
 
         :param folder: an empty folder for its home, its database and its logs
         :param airflow: the answer to the template's question of this name, or ``next``
         :param settings: environment variables for every process
+        :param migrated: a database to copy, which is quicker than to migrate one
         """
         self.folder, self.python, self.airflow_2 = folder, python, airflow == "2"
         self.port = free_port()
         self.url = f"http://{HOST}:{self.port}"
+        self.database = folder / "airflow.db"
         self.processes: dict[str, Process] = {}
         (folder / "home").mkdir(parents=True)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "AWS_", "PYTEST"))}
@@ -55,7 +69,7 @@ class Airflow:
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
             "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder}/airflow.db",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.database}",
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
             "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONDONTWRITEBYTECODE": "1",
@@ -63,7 +77,10 @@ class Airflow:
             "PYTHONWARNINGS": "ignore",
             **settings,
         }
-        self.command("db", "migrate")
+        if migrated:
+            shutil.copy(migrated, self.database)
+        else:
+            self.command("db", "migrate")
 
     def command(self, *arguments: str) -> str:
         """Run a command of the Airflow CLI and return what it printed.
@@ -80,10 +97,14 @@ class Airflow:
         """Start all that runs a Dag, with more settings than before."""
         self.settings |= settings
         if not self.airflow_2:
-            self._launch("api-server", "--host", HOST, "--port", str(self.port), "--workers", "1")
+            self.serve()
             self.until(lambda: bool(self.token()), "the API server does not answer")
             self._launch("dag-processor")
         self._launch("scheduler", "--skip-serve-logs")
+
+    def serve(self) -> None:
+        """Start the API server of Airflow 3."""
+        self._launch("api-server", "--host", HOST, "--port", str(self.port), "--workers", "1")
 
     def _launch(self, name: str, *arguments: str) -> None:
         command = [str(self.python.parent / "airflow"), name, *arguments]
@@ -96,9 +117,14 @@ class Airflow:
         self._launch("scheduler", "--skip-serve-logs")
 
     def stop(self) -> None:
-        """End every process that was started here."""
+        """End every process that was started here.
+
+        :raises RuntimeError: if one is left all the same
+        """
         for process in reversed(self.processes.values()):
             process.stop()
+        if left := processes_in(self.folder):
+            raise RuntimeError(f"processes {left} still run in {self.folder}")
 
     def token(self) -> str:
         """Return a token of the REST API, or nothing as long as it does not answer."""
@@ -117,7 +143,7 @@ class Airflow:
 
     def query(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """Return rows of the metadata database."""
-        with closing(sqlite3.connect(self.folder / "airflow.db", timeout=30)) as database:
+        with closing(sqlite3.connect(self.database, timeout=30)) as database:
             return database.execute(query, values).fetchall()
 
     def until(self, true: Callable[[], bool], message: str) -> None:
@@ -131,6 +157,19 @@ class Airflow:
                 tails = "\n".join(f"{name}:\n{process.tail(15)}" for name, process in self.processes.items())
                 raise TimeoutError(f"{message}\n{tails}")
             time.sleep(0.5)
+
+    def take(self, *steps: tuple[str, dict[str, Any] | None]) -> list[Any]:
+        """Run Dags without a scheduler, in one process, and return what the rows of their results hold.
+
+        :param steps: see ``tools/probes/run_steps.py``
+        :raises RuntimeError: with the end of what it printed, if a run fails
+        """
+        command = [str(self.python), str(STEPS), json.dumps(steps)]
+        done = subprocess.run(command, cwd=self.folder, env=self.settings, capture_output=True, text=True)
+        for line in done.stdout.splitlines():
+            if line.startswith("TOLD "):
+                return list(json.loads(line.removeprefix("TOLD ")))
+        raise RuntimeError((done.stdout + done.stderr)[-5000:])
 
     def run(self, dag_id: str, run_id: str, date: str) -> str:
         """Trigger a Dag, wait for the end of its run, and return its state.
