@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from custom_xcom import Configure, objects, pull, push, reference
+from custom_xcom import Configure, encoded, objects, pull, purge, push, reference
 from dag_runs import FinishedRun, referred, run_dag
 
 from include.xcom_backend.compat import AIRFLOW_2
@@ -208,6 +208,51 @@ def test_a_push_without_a_known_deployment_is_kept_for_ever(store: str, monkeypa
     assert (report.of_no_known_deployment, report.deleted) == (1, 0)
 
 
+def test_an_id_that_airflow_does_not_tell_for_a_moment_is_not_replaced(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.models import Variable
+
+    from include.xcom_backend.deployment import mark_of, own_mark
+    from include.xcom_backend.reference import mark_of_key
+
+    monkeypatch.delenv("AIRFLOW_VAR_XCOM_BACKEND_DEPLOYMENT")
+    Variable.delete("xcom_backend_deployment")
+    assert run_dag("probe_same_key").state == "success"
+    made = Variable.get("xcom_backend_deployment")
+    before = objects(store)
+    assert {mark_of_key(key) for key in before} == {mark_of(made)}
+
+    backend = "airflow.secrets.metastore.MetastoreBackend"
+    if not AIRFLOW_2:
+        backend = "airflow.sdk.execution_time.secrets.execution_api.ExecutionAPISecretsBackend"
+    own_mark.cache_clear()
+    with monkeypatch.context() as patched:  # None is what Airflow takes every error for
+        patched.setattr(f"{backend}.get_variable", lambda *args, **kwargs: None)
+        assert run_dag("probe_same_key").state == "success"
+    assert {mark_of_key(key) for key in set(objects(store)) - set(before)} == {""}
+    assert Variable.get("xcom_backend_deployment") == made
+
+    own_mark.cache_clear()
+    before = objects(store)
+    assert run_dag("probe_same_key").state == "success"
+    assert {mark_of_key(key) for key in set(objects(store)) - set(before)} == {mark_of(made)}
+
+
+def test_a_row_of_a_copied_database_purges_nothing_of_the_original(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from include.xcom_backend.deployment import own_mark
+
+    row = push(["x" * 2000])
+    monkeypatch.setenv("AIRFLOW_VAR_XCOM_BACKEND_DEPLOYMENT", "the copy")
+    own_mark.cache_clear()
+    purge(row)
+    assert pull(row) == ["x" * 2000]
+    monkeypatch.setenv("AIRFLOW_VAR_XCOM_BACKEND_DEPLOYMENT", DEPLOYMENT)
+    own_mark.cache_clear()
+    purge(row)
+    assert objects(store) == []
+
+
 @pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Put Airflow's own REST API behind the connection, and return the paths that it is asked for."""
@@ -267,7 +312,7 @@ def test_cleanup_asks_twice_a_run_at_most(store: str, api: list[str]) -> None:
     from include.xcom_backend.cleanup import choose_rows, clean
 
     run = run_dag("probe_same_key")
-    names = {"dag_id": run.dag_id, "run_id": run.run_id, "task_id": "push_twice"}
+    names: Any = {"dag_id": run.dag_id, "run_id": run.run_id, "task_id": "push_twice"}
     with create_session() as session:
         for number in range(150):
             row = push(["x" * 2000], key=f"key {number}", **names) if number < 100 else number
@@ -299,6 +344,6 @@ def test_cleanup_dag_runs_dry_by_default(store: str) -> None:
     age(store, days=400)
     run = run_dag("xcom_cleanup", connection_id="")
     assert run.state == "success"
-    row = run.row("return_value", "clean_up")
+    row = pull(encoded(run.row("return_value", "clean_up")))
     assert (row["orphans"], row["deleted"], row["dry_run"]) == (1, 0, True)
     assert len(objects(store)) == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib.util
 import json
 import re
@@ -80,10 +79,10 @@ def test_the_page_of_files_says_what_is_always_there(answers: Answers, bake: Bak
 
 def test_the_page_of_settings_has_every_setting_that_the_custom_class_knows() -> None:
     (file,) = (PROJECT_TEMPLATE / "include" / "xcom_backend").glob("*settings.py*")
-    names = re.search(r"^OWN_NAMES = (\(.*?\n\))", file.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    assert names
+    _, _, fields = file.read_text(encoding="utf-8").partition("class Settings:")
+    names = set(re.findall(r"^    (\w+): ", fields.partition("@property")[0], re.MULTILINE))
     found = {setting.name for setting in reference.read_settings() if setting.section == "xcom_backend"}
-    assert found == set(ast.literal_eval(names[1]))
+    assert found == names - {"base", "threshold", "compression"}
     assert {setting.name for setting in reference.read_settings()} == set(reference.EFFECTS)
 
 
