@@ -72,6 +72,10 @@ def test_the_scanner_would_find_a_public_bucket(infra: Path, tools: Path) -> Non
     assert {"CKV_AWS_53", "CKV_AWS_55"} <= {check["check_id"] for check in scan(tools, infra)["failed_checks"]}
 
 
+needs_zizmor = pytest.mark.skipif(sys.version_info < (3, 11), reason="zizmor needs Python 3.11")
+
+
+@needs_zizmor
 @every_cloud
 def test_a_scanner_of_workflows_finds_nothing(cloud: str, bake: Bake, tools: Path) -> None:
     project = bake(cloud=cloud, ci="github", remote_execution=True)
@@ -80,6 +84,7 @@ def test_a_scanner_of_workflows_finds_nothing(cloud: str, bake: Bake, tools: Pat
     assert "No findings to report" in done.stdout + done.stderr
 
 
+@needs_zizmor
 def test_the_scanner_of_workflows_would_find_an_action_that_is_pinned_by_its_tag(bake: Bake, tools: Path) -> None:
     text = (bake(ci="github") / ".github" / "workflows" / "ci.yml").read_text()
     moved = re.sub(r"checkout@\w+  # ", "checkout@", text)
