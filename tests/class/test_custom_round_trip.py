@@ -245,6 +245,27 @@ def test_codecs_can_be_restricted(configure: Configure) -> None:
         pull(row)
 
 
+@pytest.mark.parametrize("wrap", [False, True], ids=["alone", "nested"])
+def test_arrays_of_a_frame_are_a_part_of_it_and_arrays_beside_it_are_not(wrap: bool, configure: Configure) -> None:
+    pd = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    frames = [pd.DataFrame({"a": [1.5]}), pd.DataFrame({"a": [{1: 2}], "b": [1]}), pd.Series([1.5]), pd.Index([1.5])]
+    rows = []
+    for value in [(one,) if wrap else one for one in frames]:
+        for threshold in (0, -1):
+            configure(allowed_codecs="pandas,msgpack", threshold=threshold)
+            rows.append(push(value))
+            assert repr(pull(rows[-1])) == repr(value)
+            configure(allowed_codecs="msgpack,numpy")
+            with pytest.raises(RuntimeError, match=r"A value of type pandas\.\S+ needs the codec 'pandas'"):
+                push(value)
+            with pytest.raises(RuntimeError, match="needs the codec 'pandas'"):
+                pull(rows[-1])
+    configure(allowed_codecs="pandas,msgpack")
+    with pytest.raises(RuntimeError, match="needs the codec 'numpy'"):
+        push((frames[0], frames[0].to_numpy()))
+
+
 def test_summary_tells_what_it_is_and_can_be_off(configure: Configure) -> None:
     assert reference(push("secret" * 100))["summary"] == {"type": "str", "length": 600, "start": ("secret" * 14)[:80]}
     assert reference(push({"k\x00": 1}))["summary"] == {"type": "dict", "length": 1, "keys": ["k?"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import io
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 from custom_xcom import COORDINATES, Configure, connection_variable, encoded, pull, purge, push, reference, run_python
 
+from include.xcom_backend.codecs import RefusedError
 from include.xcom_backend.reference import XComBackendError
 
 pytestmark = pytest.mark.usefixtures("configure")
@@ -360,3 +362,65 @@ def test_compressed_garbage_is_an_error(forge: Forge) -> None:
 
 
 # ---------------------------------------------------------------- a store that plays for time
+
+
+def wrapped(codec: str, data: bytes) -> Any:
+    """Return the row of a small value, as somebody could write it by hand."""
+    data_text = base64.b64encode(data).decode()
+    return encoded({"__xcom_backend__": 1, "kind": "inline", "codec": codec, "data": data_text})
+
+
+@pytest.mark.parametrize("codec", ["arrow", "pandas"])
+@pytest.mark.parametrize("nested", [False, True], ids=["column", "list of structs"])
+def test_row_that_repeats_a_long_text_is_refused_before_it_takes_memory(codec: str, nested: bool) -> None:
+    pa = pytest.importorskip("pyarrow")
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * 1000), pa.array(["x" * 10**6]))
+    structs = pa.ListArray.from_arrays(pa.array([0, 1000]), pa.StructArray.from_arrays([texts], names=["s"]))
+    data = parquet(pa.table({"a": structs if nested else texts}))
+    assert len(data) < 10**5
+    before = pa.default_memory_pool().max_memory()
+    with pytest.raises(XComBackendError, match=r"1,000,000,000 bytes, more than the [0-9,]+ that a row has for it"):
+        pull(wrapped(codec, data))
+    assert pa.default_memory_pool().max_memory() <= max(before, 2**26)
+
+
+def test_tables_of_one_row_share_its_limit() -> None:
+    from include.xcom_backend.codecs.exact import pack
+
+    pa = pytest.importorskip("pyarrow")
+    np = pytest.importorskip("numpy")
+    table = pa.table({"a": np.zeros(3 * 10**6)})
+    assert pull(wrapped("msgpack", pack([table]))) == [table]
+    with pytest.raises(XComBackendError, match="that a row has for it"):
+        pull(wrapped("msgpack", pack([table] * 3)))
+
+
+@pytest.mark.parametrize("part", ["batch", "dictionary"])
+@pytest.mark.parametrize("compression", ["zstd", "lz4", None])
+def test_arrow_stream_that_is_compressed_inside_is_refused(part: str, compression: str | None) -> None:
+    pa = pytest.importorskip("pyarrow")
+    text = pa.array(["x" * 10**6])
+    table = pa.table({"a": text.dictionary_encode() if part == "dictionary" else text})
+    sink = pa.BufferOutputStream()
+    options = pa.ipc.IpcWriteOptions(compression=compression)
+    with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
+        writer.write_table(table)
+    row = wrapped("arrow_stream", sink.getvalue().to_pybytes())
+    if compression is None:
+        assert pull(row).equals(table)
+    else:
+        with pytest.raises(XComBackendError, match="compressed inside"):
+            pull(row)
+
+
+@pytest.mark.parametrize("nested", [False, True], ids=["frame", "nested"])
+def test_table_that_no_row_can_hold_goes_to_the_store_or_is_refused(nested: bool, configure: Configure) -> None:
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"a": [0.0]}).loc[[0] * 9_000_000].reset_index(drop=True)
+    value = (frame,) if nested else frame
+    configure(threshold=10**6)
+    back = pull(encoded(reference(push(value))))
+    pd.testing.assert_frame_equal(back[0] if nested else back, frame)
+    configure(threshold=-1)
+    with pytest.raises(RefusedError, match=r"no worker could read it from its row: .*72,.* bytes.*THRESHOLD=1000$"):
+        push(value)
