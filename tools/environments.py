@@ -82,7 +82,7 @@ def python_path(project: Path) -> str:
 def without_constraints(file: Path, folder: Path) -> Path:
     """Copy a requirements file, with those beside it, into a new folder: constraints are for the versions it names."""
     folder.mkdir()
-    for neighbour in file.parent.glob("requirements*.txt"):
+    for neighbour in {file, *file.parent.glob("requirements*.txt")}:
         lines = (line for line in neighbour.read_text().splitlines() if not line.startswith("-c "))
         (folder / neighbour.name).write_text("\n".join(lines))
     return folder / file.name
