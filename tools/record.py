@@ -68,6 +68,11 @@ MEASUREMENTS = {
         3,
         [(*PYTHON, "-m", "tools.pages.least_privilege")],
     ),
+    "values": Measurement(
+        "what becomes of every kind of value with each class, into records/values.json",
+        1,
+        [(*PYTHON, "-m", "tools.pages.values", "--record")],
+    ),
     "shots": Measurement(
         "pictures of real Airflow and real terminals, into docs/images/",
         10,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from tools.baking import ROOT
-from tools.pages import address, cluster, fire, readme, reference, troubleshooting
+from tools.pages import address, cluster, fire, readme, reference, troubleshooting, values
 
 
 def main() -> None:
@@ -14,6 +14,7 @@ def main() -> None:
     readme.main()
     troubleshooting.main()
     fire.write()
+    values.write()
     address.main()
     cluster.write_page(json.loads((ROOT / "records" / "cluster.json").read_text(encoding="utf-8")))
     print("Written: the generated pages of docs/, and the tables of README.md. `git diff` shows what changed.")
