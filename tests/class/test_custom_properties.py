@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+import datetime
 import json
 from typing import Any
 
@@ -61,6 +63,46 @@ def test_keys_fit_and_do_not_collide(one: Coordinates, other: Coordinates) -> No
     assert parse_object_key(first) in {one, None}
     assert (first.rsplit(".", 4)[0] == second.rsplit(".", 4)[0]) == (one == other)
     assert first != one.new_object_key("serde.json.snappy")
+
+
+ZONES = (
+    some.none()
+    | some.timezones()
+    | some.timedeltas(datetime.timedelta(hours=-23), datetime.timedelta(hours=23)).map(datetime.timezone)
+)
+KEYS = (
+    some.none() | some.booleans() | some.integers() | some.text(some.characters()) | some.binary() | some.uuids()
+    | some.dates() | some.timedeltas() | some.fractions() | some.decimals(allow_nan=False) | some.tuples(some.text())
+)  # fmt: skip
+EXACT = some.recursive(
+    KEYS | some.floats() | some.complex_numbers() | some.decimals() | some.datetimes(timezones=ZONES)
+    | some.times(timezones=ZONES),
+    lambda inner: (
+        some.lists(inner, max_size=4)
+        | some.lists(inner, max_size=3).map(tuple)
+        | some.dictionaries(KEYS, inner, max_size=4)
+        | some.frozensets(KEYS, max_size=4)
+        | some.lists(inner, max_size=3).map(collections.deque)
+        | some.dictionaries(some.text(), inner, max_size=3).map(collections.OrderedDict)
+    ),
+    max_leaves=15,
+)  # fmt: skip
+
+
+def shape(value: Any) -> Any:
+    """Return types, order and digits of a value as text; a set has no order."""
+    if isinstance(value, dict):
+        return type(value), [(shape(key), shape(item)) for key, item in value.items()]
+    if isinstance(value, list | tuple | collections.deque):
+        return type(value), [shape(item) for item in value]
+    return type(value), sorted(map(repr, value)) if isinstance(value, frozenset) else repr(value)
+
+
+@given(value=EXACT, small=some.booleans())
+@rules
+def test_all_supported_types_nest(value: Any, small: bool, configure: Configure) -> None:
+    configure(threshold=-1 if small else 0)
+    assert shape(pull(push(value))) == shape(value)
 
 
 @given(value=JSON, small=some.booleans())
