@@ -14,7 +14,7 @@ from pathlib import Path
 from e2e.fire.site import BACKENDS, BOUND, PATIENCE, Run, Site, clean, until
 from tools.pages.fire import Outcome
 from tools.processes import free_port
-from tools.proxy import HOST, Proxy
+from tools.proxy import HOST, Fault, Proxy
 
 LONG = "x" * 244
 UMLAUTS = "Zürich_ночь_東京"
@@ -372,8 +372,6 @@ def killed_before_row(run: Run) -> None:
     api.upstream = run.site.api
     api.start()
     try:
-        from e2e.fire.proxy import Fault
-
         api.fault = Fault("hold", methods=("POST",), path="/xcoms/", times=1)
         run.set(AIRFLOW__CORE__EXECUTION_API_SERVER_URL=f"http://{HOST}:{api.port}/execution/")
         run.trigger()
