@@ -27,7 +27,7 @@ def main() -> int:
     if "--only-build" in sys.argv[1:]:
         return 0
     print("2/2 Looking at every page in a browser (about a minute)", flush=True)
-    code = subprocess.run([sys.executable, str(ROOT / "tools" / "pages" / "check.py")], check=False).returncode
+    code = subprocess.run([sys.executable, "-m", "tools.pages.check"], cwd=ROOT, check=False).returncode
     print(f"The site is in site/: open index.html. All in {time.monotonic() - started:.0f} seconds.")
     return code
 
