@@ -68,7 +68,7 @@ def main() -> int:
 
         after.airflow("dags", "test", "read_values", "--conf", json.dumps({"run_id": run_id}))
         after.run_of("read_values")
-        verdicts = after.rows("read_values")["verdicts"]
+        verdicts = json.loads(after.rows("read_values")["verdicts"])
         console.print(f"Airflow {after.version} read them with {after.backend}")
         console.print(table(written, migrated, verdicts))
     changed = [key for key in written if verdicts.get(key) != "equal"]

@@ -87,7 +87,7 @@ def test_the_page_of_settings_has_every_setting_that_the_custom_class_knows() ->
 
 
 def test_the_page_of_the_record_has_its_fields_and_their_types(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(PROJECT_TEMPLATE)  # for what the module shares with the rest of include/
+    share_include(monkeypatch)
     page = ROOT / "docs" / "reference" / "reference-record.md"
     record = sample_record()
     types = {int: "number", str: "string", list: "list of strings", dict: "object", type(None): "string or null"}
@@ -97,11 +97,17 @@ def test_the_page_of_the_record_has_its_fields_and_their_types(monkeypatch: pyte
 
 
 def test_the_example_of_the_record_is_one_and_as_long_as_the_page_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(PROJECT_TEMPLATE)
+    share_include(monkeypatch)
     text = (ROOT / "docs" / "reference" / "reference-record.md").read_text(encoding="utf-8")
     example = json.loads(text.partition("## An example\n\n```json\n")[2].partition("```")[0])
     assert load_reference().Reference.from_json(example).to_json() | {"summary": example["summary"]} == example
     assert f"That is {len(json.dumps(example))} bytes of JSON" in text
+
+
+def share_include(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the module import what it shares with the rest of include/, and leave no bytecode to be baked."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.syspath_prepend(PROJECT_TEMPLATE)
 
 
 def sample_record() -> dict[str, Any]:

@@ -43,6 +43,8 @@ def test_the_class_keeps_its_promises(name: str, home: Path, tmp_path: Path, tmp
     done = run(python, "-m", "pytest", *PLUGIN, *tests, cwd=project, env=environment, timeout=1200)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"= \d+ passed(, \d+ skipped)?(, \d+ warnings?)? in ", done.stdout), done.stdout
+    if not (project / "include" / "xcom_backend" / "backend.py").exists():  # not there to be checked
+        return
     for check in (("ruff", "check", "tests"), ("mypy", "--cache-dir", python.parent.parent / "mypy-cache")):
         checked = run(python.parent / check[0], *check[1:], cwd=project, env=environment)
         assert checked.returncode == 0, checked.stdout + checked.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Any
@@ -58,7 +59,7 @@ def read_values() -> None:
                 verdicts[key] = verdict(ti.xcom_pull(key=key, **old), pushed)
             except Exception as error:
                 verdicts[key] = f"{type(error).__name__}: {str(error)[:80]}"
-        ti.xcom_push(key="verdicts", value=verdicts)
+        ti.xcom_push(key="verdicts", value=json.dumps(verdicts))  # text, which stays in the row as it is
         return verdicts
 
     read()
