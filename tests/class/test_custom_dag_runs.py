@@ -306,7 +306,7 @@ def test_cleanup_asks_the_rest_api(store: str, api: list[str]) -> None:
 @pytest.mark.skipif(AIRFLOW_2, reason="tasks of Airflow 2 ask the database itself")
 def test_cleanup_asks_twice_a_run_at_most(store: str, api: list[str]) -> None:
     """100 objects and 151 rows in a run take two requests, so 100,000 objects of 1,000 such runs take 2,000."""
-    from airflow.models.xcom import XComModel
+    from airflow.models.xcom import XComModel  # type: ignore[attr-defined, unused-ignore]
     from airflow.utils.session import create_session
 
     from include.xcom_backend.cleanup import choose_rows, clean
