@@ -8,6 +8,7 @@ import io
 import itertools
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -120,6 +121,12 @@ def read_markdown(text: str) -> str:
     return text
 
 
+def read_shell(text: str) -> str:
+    """Have bash parse a script, without running it."""
+    subprocess.run(["bash", "-n"], input=text, text=True, check=True)
+    return text
+
+
 PARSERS: dict[str, Callable[[str], Any]] = {
     ".env": read_env,
     ".env.example": read_env,
@@ -142,6 +149,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "*.json": json.loads,
     "*.md": read_markdown,
     "*.py": lambda text: compile(text, "emitted", "exec"),
+    "*.sh": read_shell,
     "*.tf": hcl2.loads,
     "*.tfvars": hcl2.loads,
     "*.sql": lambda text: jinja2.Template(text).render(orders="orders"),

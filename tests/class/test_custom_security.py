@@ -361,7 +361,7 @@ def test_compressed_garbage_is_an_error(forge: Forge) -> None:
                 pull(forge("text", data, compression, 1000))
 
 
-# ---------------------------------------------------------------- a store that plays for time
+# ---------------------------------------------------------------- tables in a row
 
 
 def wrapped(codec: str, data: bytes) -> Any:

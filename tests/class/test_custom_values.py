@@ -38,6 +38,8 @@ def same(one: Any, other: Any) -> bool:
         return list(map(repr, one)) == list(map(repr, other)) and all(map(same, one.values(), other.values()))
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, set | frozenset):  # the order is that of the hashes, which differ from process to process
+        return one == other and sorted(map(comparable, one)) == sorted(map(comparable, other))
     if type(one).__module__.startswith("pandas.core") or type(one).__name__ in {"DataFrame", "Series"}:
         from pandas import testing
 
