@@ -50,15 +50,16 @@ def test_right_taken_out_of_infra_is_a_warning(on_s3: Any, identity: Any) -> Non
 
 
 def sas(on_azure: Any, letters: str, hours: int = 1) -> str:
-    from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
+    """Return a SAS of the container: to a batch with a SAS of the account Azurite answers 500, and Azure does not."""
+    from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 
     return str(
-        generate_account_sas(
+        generate_container_sas(
             AZURITE_ACCOUNT,
+            on_azure.bucket,
             AZURITE_KEY,
-            ResourceTypes(container=True, object=True),
-            AccountSasPermissions.from_string(letters),
-            datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=hours),
+            permission=ContainerSasPermissions.from_string(letters),
+            expiry=datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=hours),
         )
     )
 
