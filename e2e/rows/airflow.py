@@ -1,4 +1,4 @@
-"""An Airflow of a few processes on SQLite, of any version: enough to ask what its scheduler and API server do."""
+"""An Airflow of a few processes, of any version: enough to ask what its scheduler and API server do."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from typing import Any
 
 import requests
 
+from e2e.cluster.servers import PostgreSQL
 from tools.processes import Process, free_port, processes_in
 
 HOST = "127.0.0.1"
 STEPS = Path(__file__).parents[2] / "tools" / "probes" / "run_steps.py"
-SECONDS = 240  # that anything may take on a busy machine
+SECONDS = 600  # that anything may take on a busy machine
 AIRFLOW_2 = {"AIRFLOW__CORE__EXECUTOR": "SequentialExecutor"}
 AIRFLOW_3 = {
     "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
@@ -43,15 +44,17 @@ class Airflow:
         airflow: str,
         settings: dict[str, str],
         migrated: Path | None = None,
+        server: PostgreSQL | None = None,
     ):
         """Make the database; nothing runs yet.
 
         :param folder: an empty folder for its home, its database and its logs
         :param airflow: the answer to the template's question of this name, or ``next``
         :param settings: environment variables for every process
-        :param migrated: a database to copy, which is quicker than to migrate one
+        :param migrated: an SQLite database to copy, which is quicker than to migrate one
+        :param server: holds the metadata database in place of SQLite
         """
-        self.folder, self.python, self.airflow_2 = folder, python, airflow == "2"
+        self.folder, self.python, self.airflow_2, self.server = folder, python, airflow == "2", server
         self.port = free_port()
         self.url = f"http://{HOST}:{self.port}"
         self.database = folder / "airflow.db"
@@ -69,7 +72,7 @@ class Airflow:
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
             "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.database}",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": server.url if server else f"sqlite:///{self.database}",
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
             "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONDONTWRITEBYTECODE": "1",
@@ -142,7 +145,12 @@ class Airflow:
         return dict(answer.json())
 
     def query(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Return rows of the metadata database."""
+        """Return rows of the metadata database: from PostgreSQL each value as text."""
+        if self.server:
+            for number in range(len(values)):
+                query = query.replace("?", f":'value_{number}'", 1)
+            given = {f"value_{number}": str(value) for number, value in enumerate(values)}
+            return [tuple(row) for row in self.server.query(query, **given)]
         with closing(sqlite3.connect(self.database, timeout=30)) as database:
             return database.execute(query, values).fetchall()
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tools.baking import bake
-from tools.environments import project_environment
+from tools.environments import ROOT, project_environment
 
+REQUIREMENTS = [ROOT / "requirements" / name for name in ("class.in", "rows.in")]
 Project = Callable[[str], tuple[Path, Path]]
 
 
@@ -24,6 +25,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         made = bake(folder, folder / "custom", {**answers, "xcom_backend": "custom"}, accept_hooks=False)
         other = bake(folder, folder / "object_storage", answers, accept_hooks=False)
         shutil.copy(other / "include" / "xcom_object_storage.py", made / "include")
-        return project_environment(f"rows-{airflow}", [made / "requirements-dev.txt"], airflow), made
+        return project_environment(f"rows-{airflow}", [made / "requirements-dev.txt", *REQUIREMENTS], airflow), made
 
     return make

@@ -13,6 +13,7 @@ from custom_xcom import Configure, pull, push
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as some
 
+from include.xcom_backend.codecs import RefusedError
 from include.xcom_backend.reference import (
     MAX_PART_BYTES,
     Coordinates,
@@ -103,6 +104,117 @@ def shape(value: Any) -> Any:
 def test_all_supported_types_nest(value: Any, small: bool, configure: Configure) -> None:
     configure(threshold=-1 if small else 0)
     assert shape(pull(push(value))) == shape(value)
+
+
+@some.composite
+def columns(draw: some.DrawFn, rows: int, hashable: bool = False) -> Any:
+    """Return the cells of a column of any kind that pandas has, or only of those that an index may have."""
+    import numpy as np
+    import pandas as pd
+    from hypothesis.extra import numpy
+
+    def cells(strategy: Any) -> list[Any]:
+        return list(draw(some.lists(strategy, min_size=rows, max_size=rows)))
+
+    kind = draw(some.sampled_from(["numpy", "object", "categorical", "extension", "zoned", "period", "interval"]))
+    if kind == "numpy":
+        names = (
+            "bool int8 int64 uint8 uint64 float16 float32 float64 complex128 M8[s] M8[ms] M8[us] M8[ns] m8[s] m8[ns]"
+        )
+        return draw(numpy.arrays(draw(some.sampled_from(names.split())), rows))
+    if kind == "object":
+        array = np.empty(rows, object)
+        for number, cell in enumerate(cells(KEYS if hashable else EXACT)):
+            array[number] = cell
+        return array
+    if kind == "categorical":
+        of = draw(some.sampled_from([some.text(), some.integers(-(2**63), 2**63 - 1), some.dates(), some.booleans()]))
+        categories = draw(some.lists(of, unique=True, max_size=4))
+        codes = cells(some.integers(-1, len(categories) - 1))
+        return pd.Categorical.from_codes(codes, pd.Index(categories), ordered=draw(some.booleans()))
+    if kind == "extension":
+        numbers = some.integers(-(2**31), 2**31 - 1)
+        texts = some.text(some.characters(exclude_categories=["Cs"]))
+        of = {"Int64": numbers, "Float64": some.floats(allow_nan=False), "boolean": some.booleans(), "string": texts}
+        name = draw(some.sampled_from(sorted(of)))
+        return pd.array(cells(some.none() | of[name]), dtype=name)
+    moments = cells(some.datetimes(datetime.datetime(1700, 1, 1), datetime.datetime(2200, 1, 1)) | some.just(pd.NaT))
+    if kind == "zoned":
+        zone = draw(some.sampled_from(["UTC", "Europe/Zurich", "Asia/Kathmandu"]))
+        return pd.DatetimeIndex(moments, dtype="M8[us]").tz_localize("UTC").tz_convert(zone).array
+    if kind == "period":
+        return pd.PeriodIndex(moments, freq=draw(some.sampled_from(["D", "M", "h"]))).array
+    starts = sorted(cells(some.integers(-(2**40), 2**40)))
+    closed = draw(some.sampled_from(["left", "right", "both", "neither"]))
+    return pd.arrays.IntervalArray.from_arrays(starts, [start + 1 for start in starts], closed)
+
+
+@some.composite
+def indexes(draw: some.DrawFn, rows: int) -> Any:
+    """Return an index of any kind, with names of any kind."""
+    import pandas as pd
+
+    name = draw(some.none() | some.text(max_size=3) | some.integers() | some.tuples(some.text(max_size=2), some.none()))
+    kind = draw(some.sampled_from(["range", "column", "multi"]))
+    if kind == "range":
+        start, step = draw(some.integers(-9, 9)), draw(some.sampled_from([-2, 1, 3]))
+        return pd.RangeIndex(start, start + step * rows, step, name=name)
+    if kind == "column":
+        return pd.Index(draw(columns(rows, hashable=True)), name=name, tupleize_cols=False)
+    levels = [draw(columns(rows, hashable=True)) for _ in range(2)]
+    return pd.MultiIndex.from_arrays(levels, names=[name, None])
+
+
+@some.composite
+def frames(draw: some.DrawFn) -> Any:
+    """Return a DataFrame of any index, labels and dtypes."""
+    import pandas as pd
+
+    rows = draw(some.integers(0, 4))
+    frame = pd.DataFrame(index=draw(indexes(rows)))
+    for number in range(draw(some.integers(0, 3))):
+        frame.insert(number, f"column {number}", draw(columns(rows)))
+    frame.columns = draw(indexes(len(frame.columns)))
+    return frame
+
+
+def drawing(index: Any) -> Any:
+    """Return all that an index has, as text where that tells more than an equality."""
+    dtypes = [level.dtype for level in index.levels] if index.nlevels > 1 else [index.dtype]
+    return type(index), shape(list(index.names)), list(map(drawn_dtype, dtypes)), shape(index.tolist())
+
+
+def drawn_dtype(dtype: Any) -> Any:
+    """Return a dtype with its categories in their order."""
+    categories = getattr(dtype, "categories", None)
+    return (str(dtype), dtype.ordered, drawing(categories)) if categories is not None else str(dtype)
+
+
+def drawn(frame: Any) -> Any:
+    """Return all that a frame has."""
+    cells = [(drawn_dtype(frame.dtypes.iloc[n]), shape(frame.iloc[:, n].tolist())) for n in range(frame.shape[1])]
+    return type(frame), drawing(frame.index), drawing(frame.columns), cells
+
+
+def test_frames_come_back_or_are_refused(configure: Configure) -> None:
+    pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    outcomes: collections.Counter[str] = collections.Counter()
+
+    @given(frame=frames(), small=some.booleans())
+    @hypothesis.settings(rules, max_examples=300)
+    def try_one(frame: Any, small: bool) -> None:
+        configure(threshold=-1 if small else 0)
+        try:
+            row = push(frame)
+        except RefusedError:
+            outcomes["refused"] += 1
+            return
+        assert drawn(pull(row)) == drawn(frame)
+        outcomes["exact"] += 1
+
+    try_one()
+    assert outcomes["exact"] >= 4 * outcomes["refused"]
 
 
 @given(value=JSON, small=some.booleans())

@@ -171,22 +171,25 @@ NO_DEFAULT = {
     "allowed_codecs": "all",
     "xcom_objectstorage_compression": "none",
 }
-SECTIONS = {"PROVIDER": "common.io", "OWN": "xcom_backend"}
 
 
 def read_settings() -> list[Setting]:
-    """Return every setting that include/xcom_backend/settings.py reads, from its source: to import it takes Airflow."""
+    """Return every setting of the custom class, from the source of its settings.py: to import that takes Airflow."""
     (file,) = PACKAGE.glob("*settings.py*")
-    calls = (node for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(node, ast.Call))
-    found = [read_setting(call) for call in calls if isinstance(call.func, ast.Name) and call.func.id == "_read"]
+    nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+    (settings,) = (node for node in nodes if isinstance(node, ast.ClassDef) and node.name == "Settings")
+    found = [read_setting(node) for node in settings.body if isinstance(node, ast.AnnAssign)]
     return sorted(found, key=lambda setting: list(EFFECTS).index(setting.name))
 
 
-def read_setting(call: ast.Call) -> Setting:
-    """Return the setting that this call of `_read` is about: section, name, default, converter, rule, a good value."""
-    section, name, default, _, _, good = call.args
-    value = eval(compile(ast.Expression(default), "default", "eval"), {"__builtins__": {"str": str}})  # noqa: S307
-    return Setting(SECTIONS[ast.unparse(section)], ast.literal_eval(name), value, ast.literal_eval(good))
+def read_setting(described: ast.AnnAssign) -> Setting:
+    """Return the setting of a field: its default, its converter, its rule, a good value, and the provider's name."""
+    if not (isinstance(described.value, ast.Call) and isinstance(described.target, ast.Name)):
+        raise TypeError(f"{ast.unparse(described)}: every setting is described by _option")
+    default, _, _, good, *provider = described.value.args
+    name = ast.literal_eval(provider[0]) if provider else described.target.id
+    section = "common.io" if provider else "xcom_backend"
+    return Setting(section, name, ast.literal_eval(default), ast.literal_eval(good))
 
 
 def settings_page(settings: list[Setting]) -> Iterator[str]:
