@@ -267,7 +267,7 @@ def table(pushes: list[Push]) -> str:
 def report(result: str, runs: int) -> str:
     """Return the text of the page."""
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    return f"""# What became of compressed XComs
+    return f"""# Compression: which objects were lost
 
 Written by `make record ONLY=compression`: do not edit. [Compression](../explanation/compression.md) says what it means.
 

@@ -65,7 +65,7 @@ TITLED = [block for block in BLOCKS if block.title]
 
 def is_env(block: Block) -> bool:
     """Tell whether a text block is lines for `.env`."""
-    return block.language == "text" and re.match(r"AIRFLOW_|GCSFS_", block.text) is not None
+    return block.language in {"ini", "text"} and re.match(r"AIRFLOW_|GCSFS_", block.text) is not None
 
 
 @pytest.mark.parametrize("block", [block for block in BLOCKS if block.language in PARSERS], ids=str)
@@ -118,3 +118,18 @@ def test_blocks_with_a_file_name_are_clean_and_run_in_a_project(bake: Bake, inst
     tests = ["tests/test_my_dags.py", "tests/test_check_pages.py", "tests/dags"]
     done = run(programs / "pytest", *PLUGIN, "-p", "no:cacheprovider", *tests, cwd=project, env=environment | allowed)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("folder", ["how-to", "reference", "explanation"])
+def test_the_index_of_a_folder_has_the_groups_and_pages_of_the_sidebar(folder: str) -> None:
+    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\ntheme:")[0])["nav"]
+    parts = [entries for part in nav for entries in part.values() if isinstance(entries, list)]
+    (entries,) = (entries for entries in parts if entries[0] == {"Overview": f"{folder}/index.md"})
+    sidebar = {name: pages for entry in entries[1:] for name, pages in entry.items()}
+    index: dict[str, list[str]] = {}
+    for line in (DOCS / folder / "index.md").read_text(encoding="utf-8").splitlines():
+        if group := re.fullmatch(r"\*\*(.+)\*\*", line):
+            pages = index.setdefault(group[1], [])
+        elif page := re.match(r"- \[[^]]+\]\((\S+)\)", line):
+            pages.append(f"{folder}/{page[1]}")
+    assert index == sidebar

@@ -16,11 +16,11 @@ TESTS = {
 
 def test_each_line_names_tests_that_are_there() -> None:
     known = {name for names in TESTS.values() for name in names}
-    for who, tries, *_, tests in ROWS:
+    for tried, who, *_, tests in ROWS:
         named = re.findall(r"`([^`]+)`", tests)
-        assert named, f"{who} {tries}: no test"
+        assert named, f"{tried} ({who}): no test"
         missing = [name for name in named if name not in known and not ("/" in name and (ROOT / name).is_file())]
-        assert not missing, f"{who} {tries}: {missing}"
+        assert not missing, f"{tried} ({who}): {missing}"
 
 
 def test_each_security_test_has_a_line() -> None:

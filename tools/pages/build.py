@@ -12,6 +12,8 @@ import sys
 import time
 from pathlib import Path
 
+from tools.pages.diagrams import inlined
+
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "site"
 DOCS = ROOT / "docs"
@@ -56,7 +58,8 @@ def build() -> None:
     for page in SITE.rglob("*.html"):
         text = page.read_text(encoding="utf-8")
         up = "/" if page.name == "404.html" else "../" * (len(page.relative_to(SITE).parts) - 1)
-        page.write_text(text.replace(SHIM, up + OWN_SHIM), encoding="utf-8", newline="\n")
+        text = inlined(text.replace(SHIM, up + OWN_SHIM), DOCS / "images")
+        page.write_text(text, encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

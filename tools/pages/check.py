@@ -26,10 +26,50 @@ ROOT = Path(__file__).parents[2]
 
 SITE = ROOT / "site"
 PICTURES = ROOT / ".cache" / "pages"
-DESKTOP = {"width": 1280, "height": 900}
-PHONE = {"width": 375, "height": 800}
+DESKTOP = {"width": 1440, "height": 900}
+TABLET = {"width": 768, "height": 1024}
+PHONE = {"width": 390, "height": 800}
 # The rules of WCAG 2.2, levels A and AA, and what axe calls good practice.
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+# What is wider than its place, and identifiers in tables that are broken: one may be only if it is longer than a line
+# of a phone, and then after one of its signs.
+OVERFLOWS = """() => {
+    const found = []
+    const wide = document.scrollingElement.scrollWidth
+    if (wide > innerWidth) {
+        const all = [...document.querySelectorAll('body *')]
+        const first = all.find(one => one.getBoundingClientRect().right > innerWidth)
+        found.push(`the page is ${wide} pixels wide: ${first?.outerHTML.slice(0, 100)}`)
+    }
+    for (const table of document.querySelectorAll('.md-typeset table:not(.highlighttable)')) {
+        const box = table.closest('.md-typeset__scrollwrap') ?? table
+        if (box.scrollWidth > box.clientWidth) {
+            found.push(`a table of ${box.scrollWidth} pixels in ${box.clientWidth}: ${table.innerText.slice(0, 60)}`)
+        }
+        for (const code of table.querySelectorAll('td code')) {
+            const lines = new Set([...code.getClientRects()].map(line => Math.round(line.top))).size
+            if (lines > 1 && !/\\s/.test(code.textContent) && (innerWidth > 400 || fits(code))) {
+                found.push(`a table breaks ${code.textContent}`)
+            }
+        }
+    }
+    return found
+    function fits(code) {
+        const cell = code.closest('td')
+        const space = cell.clientWidth
+        const whole = code.cloneNode()
+        whole.textContent = code.textContent
+        whole.style.setProperty('white-space', 'nowrap', 'important')
+        code.after(whole)
+        const width = whole.getBoundingClientRect().width
+        whole.remove()
+        return width <= space
+    }
+}"""
+# The diagrams that have white in them although the page is dark.
+LIGHT_DIAGRAMS = """() => [...document.querySelectorAll('svg.diagram')].filter(one =>
+    [...one.querySelectorAll('path, rect, text')].some(part => getComputedStyle(part).fill === 'rgb(255, 255, 255)')
+).map(one => one.getAttribute('class'))"""
 TABS = "tutorial/1-bucket.html", "tutorial/3-connection.html"
 
 
@@ -161,7 +201,7 @@ def context(browser: Browser, watch: Watch, **options: Any) -> Iterator[BrowserC
 def check_page(
     page: Page, url: str, name: str, links: dict[str, list[str]], anchors: dict[str, set[str]]
 ) -> Iterator[str]:
-    """Yield what is wrong with a page on a desktop, in light and in dark, and on a phone. Collect links and anchors."""
+    """Yield what is wrong with a page on each width, in light and in dark. Collect links and anchors."""
     page.goto(url + name)
     links[name] = page.eval_on_selector_all("a[href]", "all => all.map(one => one.getAttribute('href'))")
     anchors[name] = set(page.eval_on_selector_all("[id]", "all => all.map(one => one.id)"))
@@ -174,10 +214,14 @@ def check_page(
     page.evaluate("document.body.dataset.mdColorScheme = 'slate'")  # as the button for light and dark does
     picture(page, f"{name}-dark")
     yield from (f"{name} in dark: {line}" for line in accessibility(page, "rule", ["color-contrast"]))
+    yield from (f"{name} in dark: the diagram {line} stays light" for line in page.evaluate(LIGHT_DIAGRAMS))
     page.evaluate("document.body.dataset.mdColorScheme = 'default'")
-    page.set_viewport_size(PHONE)
+    page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
+    for size in (DESKTOP, TABLET, PHONE):
+        page.set_viewport_size(size)
+        page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        yield from (f"{name} at {size['width']} pixels: {line}" for line in page.evaluate(OVERFLOWS))
     picture(page, f"{name}-phone")
-    yield from (f"{name} {line}" for line in too_wide(page))
     page.close()
 
 
@@ -188,18 +232,6 @@ def accessibility(page: Page, kind: str, rules: list[str]) -> Iterator[str]:
     for violation in result["violations"]:
         for node in violation["nodes"]:
             yield f"{violation['id']}: {violation['help']}: {' '.join(node['html'].split())[:160]} {node['target']}"
-
-
-def too_wide(page: Page) -> Iterator[str]:
-    """Yield it if the page is wider than a phone, and what makes it so wide."""
-    width = page.evaluate("document.scrollingElement.scrollWidth")
-    if width > PHONE["width"]:
-        wide = page.evaluate(
-            """width => [...document.querySelectorAll('body *')]
-            .filter(one => one.getBoundingClientRect().right > width).map(one => one.outerHTML.slice(0, 100))[0]""",
-            PHONE["width"],
-        )
-        yield f"is {width} pixels wide on a phone of {PHONE['width']}: {wide}"
 
 
 def check_links(url: str, links: dict[str, list[str]], anchors: dict[str, set[str]]) -> Iterator[str]:

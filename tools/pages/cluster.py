@@ -18,7 +18,7 @@ ACTIONS = ("list", "cleanup, dry run", "cleanup", "purge at once", "purge one by
 MB = 10**6
 
 TEXT = """\
-# On a cluster
+# A cluster under load
 
 `make e2e ONLY=cluster` runs the emitted project on a whole Airflow. This page says what runs, and what came out.
 `make record ONLY=cluster` runs the same and writes this page: numbers and pictures are of such runs.

@@ -14,7 +14,7 @@ PAGE = ROOT / "docs" / "reference" / "fire.md"
 NAMES = {"custom": "custom class", "provider": "provider's backend"}
 LONGEST = 240  # characters of a message
 
-HEAD = """# Under fire
+HEAD = """# Faults: what survives
 
 <!-- written by `make record ONLY=fire`: do not edit -->
 

@@ -102,9 +102,10 @@ message names the answer, the rule and a good one. No question asks for a secret
 def refused_words(answer: tuple[str, str]) -> str:
     """Return an answer of the table of refused combinations as people write it: `(?!none$).+` is all but `none`."""
     name, pattern = answer
-    but = re.fullmatch(r"\(\?!(\w+)\$\)\.\+", pattern)
-    if but:
+    if but := re.fullmatch(r"\(\?!(\w+)\$\)\.\+", pattern):
         return f"`{name}` other than `{but[1]}`"
+    if schemes := re.fullmatch(r"\(?([\w|]+)\)?://\.\*", pattern):
+        return " or ".join(f"`{name}={scheme}://…`" for scheme in schemes[1].split("|"))
     return " or ".join(f"`{name}={choice.lower()}`" for choice in pattern.split("|"))
 
 
@@ -205,33 +206,37 @@ Airflow ignores a variable whose name it does not know, without a word. The [doc
 names, and the custom class refuses those that begin with `AIRFLOW__XCOM_BACKEND__`.
 
 ## For every XCom backend
-
-{table("Setting", "Default", "Effect")}"""
-    yield row(
-        "`AIRFLOW__CORE__XCOM_BACKEND`",
-        "Airflow's own class",
+"""
+    yield setting_block(
+        "AIRFLOW__CORE__XCOM_BACKEND",
+        "include.xcom_object_storage.XComObjectStorageBackend",
         "The class that stores XComs: [which there are](#which-class)",
+        "Airflow's own class",
     )
-    yield row(
-        "`AIRFLOW__CORE__ALLOWED_DESERIALIZATION_CLASSES`",
-        "`airflow.*`",
+    yield setting_block(
+        "AIRFLOW__CORE__ALLOWED_DESERIALIZATION_CLASSES",
+        "airflow.* include.my_types.Interval",
         "Patterns, by space, of classes that Airflow may import to read a value ([how](../how-to/restrict-types.md))",
+        "`airflow.*`",
     )
-    yield row(
-        "`AIRFLOW_CONN_<ID>`",
-        "",
-        "The connection of this ID, as one line of JSON. A worker finds it here before it asks for one made in the UI",
-    )
-    yield f"\n## For object storage\n\nThe provider's class and the custom class read all three.\n\n{settings_table()}"
-    yield from (setting_row(setting) for setting in settings if setting.section == "common.io")
-    yield f"""
+    yield """
+### Connections
+
+`AIRFLOW_CONN_<ID>`, with the connection ID in capitals, is a connection as one line of JSON
+([how](../tutorial/3-connection.md)). A worker finds it here before it asks for one made in the UI.
+
+## For object storage
+
+The provider's class and the custom class read all three.
+"""
+    yield from (block_of(setting) for setting in settings if setting.section == "common.io")
+    yield """
 The provider has three more whose names look alike, `AIRFLOW__COMMON_IO__STATE_STORE_OBJECTSTORAGE_…`. They are about
 the state of tasks and assets, not about XComs.
 
 ## Only for the custom class
-
-{settings_table()}"""
-    yield from (setting_row(setting) for setting in settings if setting.section == "xcom_backend")
+"""
+    yield from (block_of(setting) for setting in settings if setting.section == "xcom_backend")
     yield f"""
 ## Which class
 
@@ -254,15 +259,16 @@ the state of tasks and assets, not about XComs.
     )
 
 
-def settings_table() -> str:
-    """Return the head of a table of settings."""
-    return table("Setting", "Default", "Effect", "A good value")
-
-
-def setting_row(setting: Setting) -> str:
-    """Return the row of a setting."""
+def block_of(setting: Setting) -> str:
+    """Return the block of a setting that a class of the project reads."""
     default = NO_DEFAULT.get(setting.name, f"`{setting.default}`" if setting.default else "none")
-    return row(f"`{setting.variable}`", default, EFFECTS[setting.name], f"`{setting.good}`")
+    return setting_block(setting.variable, setting.good, EFFECTS[setting.name], default)
+
+
+def setting_block(variable: str, good: str, effect: str, default: str) -> str:
+    """Return a setting with a heading that the search finds, a line to copy, its effect and its default."""
+    heading = variable.removeprefix("AIRFLOW__").partition("__")[2].lower()
+    return f"\n### `{heading}`\n\n```ini\n{variable}={good}\n```\n\n{effect}.\n\nDefault: {default}.\n"
 
 
 # The emitted files.
@@ -307,7 +313,7 @@ Files that `astro dev init` would write are all here, so every command of the As
 
 def versions(template: Mapping[str, Any]) -> Iterator[str]:
     """Yield the page about versions: what was tested together, and what a bake pins."""
-    yield f"""# Versions tested
+    yield f"""# Versions: what was tested with what
 
 {MADE}
 

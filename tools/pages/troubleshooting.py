@@ -5,6 +5,7 @@ With ``--print`` it writes to standard output instead.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -34,26 +35,47 @@ GROUPS = {
     "versions": "Versions",
 }
 
+# A fix that ends in what is to be typed or written, such as "set in .env: NAME=value (…)".
+TO_COPY = re.compile(
+    r"(?P<lead>.*?):? (?P<copy>(?:AIRFLOW|GCSFS)\w+=.*?|(?:astro|airflow) .*?)(?P<rest>| \(.*\)|, or .*)", re.DOTALL
+)
+IDENTIFIER = re.compile(
+    r"(?<!\w)(?:AIRFLOW_\w+|\.env\b|include\.\w+|requirements\.txt|infra/|airflow(?:_settings)?\.(?:cfg|yaml))"
+)
+
 HEAD = """# Why is my XCom not in the bucket?
 
 <!-- made from the checks of the emitted doctor by `make update` -->
 
-Ask the doctor, from the root of your project. In a few seconds it checks everything on this page, and for each thing
-that is wrong it prints what it saw, why that matters, and the fix:
+Ask the doctor, from the root of your project. It takes a few seconds, and for each thing that is wrong it says what it
+saw, why that matters, and the fix:
 
-```bash
-astro dev bash
-python -m include.xcom_doctor
-```
+=== "Astro CLI"
 
-On your own machine, where Airflow is installed but `.env` is not read, add `--env-file .env`. On the workers of a
-deployment, and on Remote Execution Agents, trigger the Dag `xcom_doctor`: its report is in the task log. Exit code 0 is
-healthy, 1 means findings, 2 that the doctor itself could not run. It prints findings and warnings; `--all` also shows
-what is healthy and what was not asked, `--only path rights.write` asks only that and what it needs, `--json` is for
-machines. It changes no setting, shows no secret, and leaves nothing behind in the bucket.
+    ```bash
+    astro dev bash
+    python -m include.xcom_doctor
+    ```
 
-To add a check, write a table of texts in `checks.toml` of `include/xcom_doctor/`, and a function of the same name in a
-`checks_*.py`: it gets its place here.
+=== "Python alone"
+
+    ```bash
+    ./airflow.sh python -m include.xcom_doctor
+    ```
+
+On the workers of a deployment, and on Remote Execution Agents, trigger the Dag `xcom_doctor`: its report is in the task
+log. The doctor changes no setting, shows no secret, and leaves nothing behind in the bucket.
+
+| Option | Effect |
+| --- | --- |
+| `--all` | also shows what is healthy and what was not asked |
+| `--only path rights.write` | asks only that and what it needs |
+| `--offline` | asks no store |
+| `--env-file .env` | reads settings from this file, where Airflow is installed and `.env` is not read |
+| `--json` | prints JSON |
+
+Exit code 0 means healthy, 1 findings, 2 that the doctor itself could not run. What follows is all that it can find,
+by what you see.
 """
 
 
@@ -63,14 +85,26 @@ def page(groups: Mapping[str, Mapping[str, Mapping[str, str]]]) -> Iterator[str]
     for group, checks in groups.items():
         yield f"\n## {GROUPS[group]}\n"
         for name, texts in checks.items():
-            yield f"\n### {escaped(texts['symptom'])}\n\n"
-            yield f"`{group}.{name}` should be healthy: {escaped(texts['title'])}. {escaped(texts['why'])}\n\n"
-            yield f"```text\n{texts['fix']}\n```\n"
+            yield f"\n### {escaped(texts['symptom'])}\n\n{escaped(texts['why'])}\n\n"
+            yield f"{fix_words(texts['fix'])}\n\nThe doctor's check: `{group}.{name}`\n"
+
+
+def fix_words(fix: str) -> str:
+    """Return a fix, with what is to be copied as a block."""
+    found = TO_COPY.fullmatch(fix)
+    if not found:
+        return f"**Fix:** {escaped(fix)}."
+    language = "ini" if "=" in found["copy"].partition(" ")[0] else "bash"
+    rest = escaped(found["rest"].lstrip(" ,").strip("()"))
+    after = f"\n\n{rest[0].upper()}{rest[1:]}." if rest else ""
+    return f"**Fix:** {escaped(found['lead'])}:\n\n```{language}\n{found['copy']}\n```{after}"
 
 
 def escaped(text: str) -> str:
-    """Return the text as Markdown, in which `<bucket>` would be a tag."""
-    return text.replace("<", "&lt;")
+    """Return the text as Markdown: names and files as code, and outside of code no `<bucket>`, which would be a tag."""
+    parts = text.split("`")
+    parts[::2] = (IDENTIFIER.sub(r"`\g<0>`", part.replace("<", "&lt;")) for part in parts[::2])
+    return "`".join(parts)
 
 
 def main() -> None:

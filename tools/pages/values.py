@@ -22,7 +22,7 @@ CLASSES = {
     "custom class": "include.xcom_backend.XComBackend",
 }
 LIBRARIES = ("pandas", "pyarrow", "polars", "numpy")
-HEAD = """# What becomes of a value
+HEAD = """# Values: what comes back
 
 <!-- written by `make record ONLY=values`: do not edit -->
 
