@@ -34,9 +34,14 @@ class Block:
         return f"{self.page}:{self.line}"
 
     @property
+    def of_the_astro_cli(self) -> bool:
+        """Whether it has commands of the Astro CLI: that no test runs these, the tutorial's first page says once."""
+        return self.language == "bash" and re.search(r"^astro ", self.text, re.MULTILINE) is not None
+
+    @property
     def not_run(self) -> bool:
-        """Whether its title tells readers that no test runs it, and why."""
-        return self.title.startswith(NOT_RUN)
+        """Whether no test runs it; where it is not of the Astro CLI, its title tells readers so, and why."""
+        return self.of_the_astro_cli or self.title.startswith(NOT_RUN)
 
 
 def blocks_of(page: Path) -> Iterator[Block]:

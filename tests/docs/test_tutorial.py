@@ -63,7 +63,9 @@ def path_of(cloud: str) -> list[Block]:
 @every_block
 def test_a_block_is_run_or_parsed_or_says_why_not(block: Block) -> None:
     followed = {str(one) for cloud in CLOUDS for one in path_of(cloud)}
-    if block.not_run:
+    if block.of_the_astro_cli:
+        assert not block.title, f"{block}: {TUTORIAL / 'index.md'} says once that no test runs these"
+    elif block.not_run:
         assert re.search(r": \w.{10,}", block.title), (
             f"{block}: give the reason to readers, as `Not run by our tests: …`"
         )
@@ -76,6 +78,10 @@ def test_a_block_is_run_or_parsed_or_says_why_not(block: Block) -> None:
     else:
         assert block.language in ("bash", "ini", "text"), f"{block}: no test knows this language"
         assert str(block) in followed, f"{block}: no test comes to it, so say in its title why it is not run"
+
+
+def test_the_first_page_says_that_no_test_runs_the_astro_cli() -> None:
+    assert "Blocks of the Astro CLI are not" in FIRST[0].read_text(encoding="utf-8")
 
 
 def test_az_knows_the_commands_that_need_a_subscription(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -70,6 +70,34 @@ OVERFLOWS = """() => {
 LIGHT_DIAGRAMS = """() => [...document.querySelectorAll('svg.diagram')].filter(one =>
     [...one.querySelectorAll('path, rect, text')].some(part => getComputedStyle(part).fill === 'rgb(255, 255, 255)')
 ).map(one => one.getAttribute('class'))"""
+# What people type, and a page that must be among the first three that the search finds.
+SEARCHES = {
+    "AccessDenied": "reference/troubleshooting.html",
+    "NoSuchBucket": "reference/troubleshooting.html",
+    "allow": "how-to/restrict-types.html",
+    "benchmark": "reference/benchmarks.html",
+    "compression": "explanation/compression.html",
+    "cost": "how-to/production.html",
+    "dataframe": "how-to/dataframes.html",
+    "delete": "explanation/who-deletes.html",
+    "duckdb": "how-to/dataframes.html",
+    "encryption": "how-to/production.html",
+    "expand": "how-to/fan-out.html",
+    "fault": "reference/fire.html",
+    "hang": "reference/troubleshooting.html",
+    "helm": "how-to/remote-execution.html",
+    "kubernetes": "how-to/remote-execution.html",
+    "lifecycle": "how-to/retention.html",
+    "minio": "how-to/s3-compatible.html",
+    "mirror": "how-to/two-stores.html",
+    "numpy": "how-to/dataframes.html",
+    "orphan": "reference/glossary.html",
+    "pandas": "how-to/dataframes.html",
+    "pickle": "how-to/codecs.html",
+    "retention": "how-to/retention.html",
+    "threshold": "how-to/choose.html",
+    "upgrade": "how-to/upgrade.html",
+}
 TABS = "tutorial/1-bucket.html", "tutorial/3-connection.html"
 
 
@@ -138,8 +166,8 @@ def check(browser: Browser, url: str, pages: list[str]) -> Iterator[str]:
         reader.grant_permissions(["clipboard-read", "clipboard-write"])
         yield from reached(check_tabs(reader.new_page(), url))
         yield from reached(check_copy(reader.new_page(), url))
-        yield from reached(check_search(reader.new_page(), url))
-        yield from reached(check_search(reader.new_page(), f"{SITE.as_uri()}/"))
+        yield from reached(check_search(reader.new_page(), url, SEARCHES))
+        yield from reached(check_search(reader.new_page(), f"{SITE.as_uri()}/", {"orphan": SEARCHES["orphan"]}))
         yield from reached(check_palette(reader.new_page(), url))
     with context(browser, found, viewport=DESKTOP, color_scheme="dark") as night:
         page = night.new_page()
@@ -290,17 +318,31 @@ def check_copy(page: Page, url: str) -> Iterator[str]:
     page.close()
 
 
-def check_search(page: Page, url: str) -> Iterator[str]:
-    """Yield it if the search does not find a page by a word of its text, or does not lead there."""
+def check_search(page: Page, url: str, words: Mapping[str, str]) -> Iterator[str]:
+    """Yield each word for which the search does not name its page among the first three, and if it leads nowhere."""
     page.goto(f"{url}index.html")
     page.locator(".md-search__button").click()
-    page.keyboard.type("orphan")
-    try:
-        page.get_by_role("option", name="Orphan").first.click()
-        page.wait_for_url("**/reference/glossary.html*")
-    except PlaywrightError:
-        yield f"the search of {url} does not find 'orphan' in the glossary"
+    for word, wanted in words.items():
+        page.keyboard.press("ControlOrMeta+a")
+        page.keyboard.press("Backspace")
+        search_results(page, url, "")  # those of the last word are gone
+        page.keyboard.type(word)
+        found = search_results(page, url, word)
+        if wanted not in found[:3]:
+            yield f"the search for {word!r} finds {', '.join(found[:5]) or 'nothing'}: {wanted} is not among the first 3"
+    page.get_by_role("option").first.click()
+    page.wait_for_url(f"**/{found[0]}*")
     page.close()
+
+
+def search_results(page: Page, url: str, word: str) -> list[str]:
+    """Return the pages that the search names for a word, best first: each of its links marks the word."""
+    for _ in range(200):
+        links = page.get_by_role("option").evaluate_all("all => all.map(one => one.href)")
+        if bool(links) is bool(word) and all(f"h={word}" in link for link in links):
+            return list(dict.fromkeys(link.removeprefix(url).partition("?")[0] for link in links))
+        page.wait_for_timeout(50)
+    return []
 
 
 def check_palette(page: Page, url: str) -> Iterator[str]:
