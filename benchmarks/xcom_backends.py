@@ -460,9 +460,7 @@ def main() -> int:
     if not arguments.only and not arguments.store:
         from tools.pages import benchmarks as report
 
-        kept = {"measured": measured, "rounds": arguments.rounds, "load": load, "machine": machine()}
-        (HOME / "measured.json").write_text(json.dumps(kept, indent=1))
-        report.write(kept)
+        report.record({"machine": machine(), "rounds": arguments.rounds, "load": load, "measured": measured})
     print(f"All in {time.monotonic() - started:.0f} seconds.")
     return 0
 

@@ -28,7 +28,7 @@ class Measurement:
 
 MEASUREMENTS = {
     "bench": Measurement(
-        "the custom class beside the provider's backend, into docs/reference/benchmarks.md",
+        "the custom class beside the provider's backend, into records/benchmarks.json",
         20,
         [(*PYTHON, "benchmarks/xcom_backends.py"), UPDATE],
     ),

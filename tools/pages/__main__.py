@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 
 from tools.baking import ROOT
-from tools.pages import address, cluster, fire, readme, reference, troubleshooting, values
+from tools.pages import address, benchmarks, cluster, fire, readme, reference, troubleshooting, values
 
 
 def main() -> None:
-    """Write each page. The pages of benchmarks, compression and least privilege are written when they are measured."""
+    """Write each page. The pages of compression and least privilege are written when they are measured."""
+    benchmarks.write()
     reference.main()
     readme.main()
     troubleshooting.main()

@@ -1,35 +1,37 @@
-"""Writes what `make record ONLY=bench` measured into docs/reference/benchmarks.md, and draws the picture."""
+"""Writes what `make record ONLY=bench` recorded into docs/reference/benchmarks.md, and draws the chart."""
 
 from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import log10
-from pathlib import Path
+from math import isnan
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
+from tools.baking import ROOT
+
+RECORD = ROOT / "records" / "benchmarks.json"
 PAGE = ROOT / "docs" / "reference" / "benchmarks.md"
 PICTURE = ROOT / "docs" / "images" / "benchmarks.svg"
-SECTION = re.compile(r"(<!-- results: .*? -->\n).*?(<!-- end of results -->)", re.DOTALL)
+SECTION = re.compile(r"(<!-- (\w+): make update writes this part -->\n).*?(<!-- end of \2 -->)", re.DOTALL)
 PAYLOADS = {
-    "frame": "1M x 4 DataFrame",
+    "frame": "DataFrame, a million rows",
     "records": "150,000 records, 11 MB",
-    "nested": "1 MB nested dict",
-    "array": "64 MB NumPy array",
-    "gigabyte": "1 GB of bytes",
+    "nested": "nested dict, 1 MB",
+    "array": "NumPy array, 64 MB",
+    "gigabyte": "bytes, 1 GB",
 }
 STORES = ("s3", "abfs", "gs", "file")
 WORDS = {True: "yes", False: "**no**", None: ""}
-COLOURS = {"provider": "#9aa5b1", "custom": "#0b7285", "floor": "#d9a441"}
+COLOURS = {"provider": "#9aa3ba", "custom": "#0b7285"}
+CLASSES = {"provider": "provider's class", "custom": "custom class"}
 CONTENDERS = (
     *("provider", "provider+gzip", "provider+zip", "csv", "dual write"),
     *("custom", "custom+zstd", "custom over s3fs", "floor"),
 )
 MB = 2**20
+NAN = float("nan")
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,13 @@ class Measured:
         """Keep the medians."""
         self.found = found
 
+    def faster(self, case: str) -> float:
+        """Return how many times as fast as the provider's the custom class is; ``{}`` of the case is the class."""
+        return self.ratio(case.format("provider"), case.format("custom"))
+
     def get(self, case: str, number: str = "seconds") -> float:
         """Return one median; NaN if the contender refused."""
-        return self.found.get(case, {}).get(number, float("nan"))
+        return float(self.found.get(case, {}).get(number, "nan"))
 
     def ratio(self, above: str, below: str, number: str = "seconds") -> float:
         """Return one median by another."""
@@ -105,7 +111,7 @@ def aims(found: Measured) -> Iterator[Aim]:
         yield Aim(words, "1 x (not slower)", f"{clock:.2f} x", clock <= 1, f"{cpu:.2f} x", cpu <= 1)
     many = found.found.get("s3/many/custom", {})
     if many:
-        clock, cpu = many["last"] / many["first"], many["last cpu"] / many["first cpu"]
+        clock, cpu = many["last"] / many["first"], many.get("last cpu", NAN) / many.get("first cpu", NAN)
         words = "2,000 x 200 KB: throughput, last tenth by the first"
         yield Aim(words, "flat: 0.9 x", f"{clock:.2f} x", clock >= 0.9, f"{cpu:.2f} x", cpu >= 0.9)
         words = f"{many['grown'] / MB:.1f} MB, {many['connections']:.0f} connections"
@@ -203,85 +209,137 @@ def steps_table(found: Measured) -> Iterator[str]:
         yield f"| {PAYLOADS[payload]} | {action} | {step} | {taken:.1f} |"
 
 
-def picture(found: Measured) -> str:
-    """Return bars of the times on the S3 server, on a logarithmic scale, as SVG."""
-    bars, top = [], 46
-    charts = [("first push and pull of 1 MB in a fresh process", [(store, f"cold/object/{store}") for store in STORES])]
+def reader_table(found: Measured) -> Iterator[str]:
+    """Yield the lines of the table that says what a user gains."""
+    yield "| Value | Push | Pull | Object |"
+    yield "| --- | --- | --- | --- |"
     for payload, words in PAYLOADS.items():
-        charts.append((words, [(action, f"s3/{payload}/{action}") for action in ("push", "pull")]))
-    for words, groups in charts:
-        bars.append(f'<text x="16" y="{top + 12}" class="title">{words}</text>')
-        top += 22
-        for action, case in groups:
+        pair = [f"s3/{payload}/{name}" for name in CLASSES]
+        cells = [words]
+        for action in ("push", "pull"):
+            before, after = (found.get(f"{case}/{action}") * 1000 for case in pair)
+            faster = found.faster(f"s3/{payload}/{{}}/{action}")
+            times = f"{before:,.0f} → {after:,.0f} ms, **{faster:.1f} x**"
+            cells.append(f"refuses → {after:,.0f} ms" if isnan(before) else times)
+        before, after = (found.get(f"{case}/push", "stored") / MB for case in pair)
+        cells.append(f"{after:,.1f} MB" if isnan(before) else f"{before:,.1f} → {after:,.1f} MB")
+        yield f"| {' | '.join(cells)} |"
+    before, after = (found.get(f"cold/row/s3/{name}") * 1000 for name in CLASSES)
+    faster = found.faster("cold/row/s3/{}")
+    yield f"| 100 bytes in the database, in a fresh process | | {before:,.0f} → {after:,.0f} ms, **{faster:.0f} x** | |"
+
+
+def opening(kept: dict[str, Any]) -> Iterator[str]:
+    """Yield the chart, three sentences, and the table for readers."""
+    found = Measured(kept["measured"])
+    frame, array = ([found.faster(f"s3/{name}/{{}}/{act}") for act in ("push", "pull")] for name in ("frame", "array"))
+    size = found.ratio("s3/frame/custom/push", "s3/frame/provider/push", "stored")
+    yield "![What a push and a pull take with each class, each pair of bars to its own scale](../images/benchmarks.svg)"
+    yield ""
+    yield (
+        f"With the custom class a DataFrame of a million rows is pushed {frame[0]:.1f} and pulled {frame[1]:.1f} times "
+        f"as fast as with the provider's, and its object has {size:.0%} of the bytes. "
+        f"A NumPy array of 64 MB is pushed {array[0]:.0f} and pulled {array[1]:.0f} times as fast. "
+        "A value that stays in the database costs a fresh task "
+        f"{found.get('cold/row/s3/custom') * 1000:.0f} ms, not {found.get('cold/row/s3/provider') * 1000:.0f}."
+    )
+    yield ""
+    if "note" in kept:
+        yield f"*{kept['note']}*"
+        yield ""
+    yield "From the provider's class to the custom one, on an S3 server on the same machine:"
+    yield ""
+    yield from reader_table(found)
+
+
+def results(kept: dict[str, Any]) -> Iterator[str]:
+    """Yield the tables of all that was measured."""
+    found = Measured(kept["measured"])
+    yield (
+        f"{kept['rounds']} rounds, medians. {kept['machine']}. Load of the machine (1 minute): "
+        f"{kept['load'][0]:.1f} at the start, {kept['load'][1]:.1f} at the end. A push that is the first of its round "
+        f"takes {found.get('order', 'first'):.2f} times the CPU time of the same push later in a round."
+    )
+    yield from ("", "### S3", "", *times_table(found, "s3"))
+    yield from ("", "### A local folder", "", *times_table(found, "file"))
+    yield from ("", "### Cold start, small values, many values, requests", "", *other_table(found))
+    yield from ("", "### Where the custom class spends its time", "", *steps_table(found))
+
+
+def aims_table(kept: dict[str, Any]) -> Iterator[str]:
+    """Yield the aims that were measured, and how many are met."""
+    rows = [row for row in aims(Measured(kept["measured"])) if "nan" not in row.clock]
+    yield from (f"{sum(row.met for row in rows)} of {len(rows)} are met.", "")
+    yield "| What | Aim | By the clock | Met | By CPU time | Met | The floor, by the clock |"
+    yield "| --- | --- | --- | --- | --- | --- | --- |"
+    for row in rows:
+        cpu = ("", "") if "nan" in row.cpu else (row.cpu, WORDS[row.cpu_met])
+        cells = (row.what, row.aim, row.clock, WORDS[row.met], *cpu, "" if "nan" in row.floor else row.floor)
+        yield f"| {' | '.join(cells)} |"
+
+
+def picture(found: Measured) -> str:
+    """Return bars of the times on the S3 server as SVG: the longer one of each pair has the whole width."""
+    left, full, drawn, top = 140, 230, [], 42
+    charts = {
+        words: [(action, f"s3/{payload}/{{}}/{action}") for action in ("push", "pull")]
+        for payload, words in PAYLOADS.items()
+    }
+    charts["100 bytes in the database"] = [("first pull", "cold/row/s3/{}")]
+    for words, cases in charts.items():
+        drawn.append(f'<text x="12" y="{top + 14}" class="title">{words}</text>')
+        top += 24
+        for action, case in cases:
+            seconds = {name: found.get(case.format(name)) for name in COLOURS}
+            longest = max(value for value in seconds.values() if not isnan(value))
             for name, colour in COLOURS.items():
-                first, _, last = case.rpartition("/")
-                seconds = found.get(f"{case}/{name}" if first == "cold/object" else f"{first}/{name}/{last}")
-                label = "refuses" if seconds != seconds else f"{seconds * 1000:,.0f} ms"
-                width = 0 if seconds != seconds else max(2, 115 * log10(seconds * 1000 + 1))
-                bars.append(f'<text x="150" y="{top + 10}" text-anchor="end">{name} {action}</text>')
-                bars.append(f'<rect x="156" y="{top}" width="{width:.0f}" height="12" fill="{colour}"/>')
-                bars.append(f'<text x="{162 + width:.0f}" y="{top + 10}">{label}</text>')
-                top += 15
-        top += 12
+                width = 0 if isnan(seconds[name]) else max(1, full * seconds[name] / longest)
+                label = "refuses" if isnan(seconds[name]) else f"{seconds[name] * 1000:,.0f} ms"
+                if name == "custom" and not isnan(seconds["provider"]):
+                    label += f", {found.faster(case):.3g} x"
+                drawn.append(f'<text x="{left - 6}" y="{top + 12}" text-anchor="end">{action}, {name}</text>')
+                drawn.append(f'<rect x="{left}" y="{top}" width="{width:.1f}" height="14" fill="{colour}"/>')
+                drawn.append(f'<text x="{left + 6 + width:.1f}" y="{top + 12}">{label}</text>')
+                top += 18
+            top += 6
+        top += 8
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 680 {top}" role="img" aria-label="Times of XCom '
-            'backends" font-family="sans-serif" font-size="11">',
-            "<style>text{fill:#24292f}.title{font-weight:bold;font-size:13px}</style>",
-            f'<rect width="680" height="{top}" fill="#ffffff"/>',
-            '<text x="16" y="24" class="title">Milliseconds on loopback (S3 unless named), logarithmic scale</text>',
-            *bars,
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 480 {top}" role="img" font-family="sans-serif" '
+            'aria-label="Times of a push and a pull with each class" font-size="13">',
+            "<style>text{fill:#24292f}.title{font-weight:bold;font-size:14px}</style>",
+            f'<rect width="480" height="{top}" fill="#ffffff"/>',
+            '<text x="12" y="24">Milliseconds. Each pair of bars has a scale of its own.</text>',
+            *drawn,
             "</svg>\n",
         ]
     )
 
 
-def write(kept: dict[str, Any]) -> None:
-    """Print the tables and write them into the page, with the picture beside them."""
-    found = Measured(kept["measured"])
-    rows = list(aims(found))
-    lines = [
-        f"`make record ONLY=bench`, {kept['rounds']} rounds, medians. {kept['machine']}. "
-        "Load of the machine (1 minute): "
-        f"{kept['load'][0]:.1f} at the start, {kept['load'][1]:.1f} at the end. A push that is the first of its round "
-        f"takes {found.get('order', 'first'):.2f} times the CPU time of the same push later in a round.",
-        "",
-        f"### Aims: {sum(row.met for row in rows)} of {len(rows)} met",
-        "",
-        "| What | Aim | By the clock | Met | By CPU time | Met | The floor, by the clock |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-        *(
-            f"| {row.what} | {row.aim} | {row.clock} | {WORDS[row.met]} "
-            f"| {row.cpu} | {WORDS[row.cpu_met]} | {row.floor} |"
-            for row in rows
-        ),
-        "",
-        "![Times of the contenders](../images/benchmarks.svg)",
-        "",
-        "### S3",
-        "",
-        *times_table(found, "s3"),
-        "",
-        "### A local folder",
-        "",
-        *times_table(found, "file"),
-        "",
-        "### Cold start, small values, many values, requests",
-        "",
-        *other_table(found),
-        "",
-        "### Where the custom class spends its time",
-        "",
-        *steps_table(found),
-        "",
-    ]
-    text = "\n".join(lines)
-    print(f"\n{text}")
-    PAGE.write_text(SECTION.sub(lambda match: match[1] + text + match[2], PAGE.read_text()))
-    PICTURE.parent.mkdir(exist_ok=True)
-    PICTURE.write_text(picture(found))
-    print(f"Written to {PAGE.relative_to(ROOT)} and {PICTURE.relative_to(ROOT)}.")
+def read() -> dict[str, Any]:
+    """Return the record: the machine, its load, the rounds, and the medians by case."""
+    kept: dict[str, Any] = json.loads(RECORD.read_text(encoding="utf-8"))
+    return kept
 
 
-if __name__ == "__main__":  # once more from the last measurements: report.py .demo/bench/measured.json
-    write(json.loads(Path(sys.argv[1]).read_text()))
+def record(kept: dict[str, Any]) -> None:
+    """Keep what was measured, and write the page."""
+    RECORD.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8", newline="\n")
+    write()
+
+
+def render() -> str:
+    """Return the page as the record says: what is written by hand stays."""
+    parts = {"opening": opening, "results": results, "aims": aims_table}
+    kept = read()
+
+    def part(match: re.Match[str]) -> str:
+        return match[1] + "\n".join([*parts[match[2]](kept), ""]) + match[3]
+
+    return SECTION.sub(part, PAGE.read_text(encoding="utf-8"))
+
+
+def write() -> None:
+    """Write the page and its chart from the record."""
+    PAGE.write_text(render(), encoding="utf-8", newline="\n")
+    PICTURE.write_text(picture(Measured(read()["measured"])), encoding="utf-8", newline="\n")

@@ -329,7 +329,8 @@ def check_search(page: Page, url: str, words: Mapping[str, str]) -> Iterator[str
         page.keyboard.type(word)
         found = search_results(page, url, word)
         if wanted not in found[:3]:
-            yield f"the search for {word!r} finds {', '.join(found[:5]) or 'nothing'}: {wanted} is not among the first 3"
+            there = ", ".join(found[:5]) or "nothing"
+            yield f"the search for {word!r} finds {there}: {wanted} is not among the first three"
     page.get_by_role("option").first.click()
     page.wait_for_url(f"**/{found[0]}*")
     page.close()

@@ -10,11 +10,13 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from typing import Any
 
 from tools import manifest, tested_with
-from tools.pages import fire
+from tools.pages import benchmarks, fire
+from tools.pages.benchmarks import MB, PAYLOADS, Measured
 from tools.pages.readme import questions_table
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +40,7 @@ def main() -> None:
 def pages() -> dict[Path, str]:
     """Return the text of every page by its path."""
     template = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
-    benchmarks = (DOCS / "reference" / "benchmarks.md").read_text(encoding="utf-8")
+    found = benchmarks.Measured(benchmarks.read()["measured"])
     made = {
         DOCS / "reference" / "questions.md": "".join(questions(template)),
         DOCS / "reference" / "settings.md": "".join(settings_page(read_settings())),
@@ -46,7 +48,7 @@ def pages() -> dict[Path, str]:
         DOCS / "reference" / "versions.md": "".join(versions(template)),
     }
     for page in (ROOT / "README.md", *(DOCS / "how-to" / f"{name}.md" for name in MEASURED_PAGES)):
-        made[page] = with_measured(page.read_text(encoding="utf-8"), benchmarks)
+        made[page] = with_measured(page.read_text(encoding="utf-8"), found)
     return made
 
 
@@ -351,55 +353,55 @@ from a stand-in on loopback, and Airflow from the public package index.
 
 # The measured tables.
 
-PAYLOADS = ("150,000 records, 11 MB", "1M x 4 DataFrame", "1 MB nested dict", "64 MB NumPy array", "1 GB of bytes")
 BACKENDS = {"provider": "provider's", "custom": "custom", "custom+zstd": "custom, `zstd`"}
-OLDER = {"csv (gives back other values)": "`S3XComBackend`", "custom": "custom"}
+OLDER = {"csv": "`S3XComBackend`", "custom": "custom"}
 COUNTED = {"provider": "Provider's class", "custom": "Custom class"}
-COLD = {
-    "the first pull of 100 bytes that live in the database, ms": "cold: first pull of 100 B, ms",
-    "the first push and pull of 1 MB, ms": "cold: first push and pull of 1 MB, ms",
-    "the same on Azure, ms": "cold: first push and pull of 1 MB, abfs, ms",
-    "the same on Google Cloud Storage, ms": "cold: first push and pull of 1 MB, gs, ms",
-    "the same in a folder, ms": "cold: first push and pull of 1 MB, file, ms",
-}
-MANY = {
-    "pushes of 200 KB a second, after 1,800 others": "2,000 x 200 KB, s3: pushes a second, last tenth",
-    "requests of a push of 1 MB": "requests of a push of 1 MB",
-    "requests of a pull of 1 MB": "requests of a pull of 1 MB",
-    "requests of a purge of 1 MB": "requests of a purge of 1 MB",
-}
+# What a line says, the case that was measured, which of its numbers, and the unit that the line is in.
+COLD = [
+    ("the first pull of 100 bytes that live in the database, ms", "cold/row/s3/{}", "seconds", 1000),
+    ("the first push and pull of 1 MB, ms", "cold/object/s3/{}", "seconds", 1000),
+    ("the same on Azure, ms", "cold/object/abfs/{}", "seconds", 1000),
+    ("the same on Google Cloud Storage, ms", "cold/object/gs/{}", "seconds", 1000),
+    ("the same in a folder, ms", "cold/object/file/{}", "seconds", 1000),
+]
+MANY = [
+    ("pushes of 200 KB a second, after 1,800 others", "s3/many/{}", "last", 1),
+    ("requests of a push of 1 MB", "s3/requests/{}", "push", 1),
+    ("requests of a pull of 1 MB", "s3/requests/{}", "pull", 1),
+    ("requests of a purge of 1 MB", "s3/requests/{}", "purge", 1),
+]
 
 
-def with_measured(page: str, benchmarks: str) -> str:
+def with_measured(page: str, found: Measured) -> str:
     """Return a page with its measured tables made anew, each between two comments that name it."""
     tables = {
-        "values": lambda: values_table(benchmarks, PAYLOADS, BACKENDS),
-        "frame": lambda: values_table(benchmarks, PAYLOADS[1:2], BACKENDS),
-        "csv": lambda: values_table(benchmarks, PAYLOADS[1:2], OLDER),
-        "cold": lambda: counts_table(benchmarks, COLD, {"BaseXCom": "Airflow's own class", **COUNTED}),
-        "README": lambda: numbers_table(benchmarks),
-        "many": lambda: counts_table(benchmarks, MANY, COUNTED),
+        "values": lambda: values_table(found, PAYLOADS, BACKENDS),
+        "frame": lambda: values_table(found, ["frame"], BACKENDS),
+        "csv": lambda: values_table(found, ["frame"], OLDER),
+        "cold": lambda: counts_table(found, COLD, {"default": "Airflow's own class", **COUNTED}),
+        "README": lambda: numbers_table(found),
+        "many": lambda: counts_table(found, MANY, COUNTED),
     }
     return MEASURED.sub(lambda match: match[1] + "".join(tables[match[2]]()) + match[3], page)
 
 
-def lines_of(benchmarks: str, heading: str) -> list[list[str]]:
-    """Return the cells of a table of benchmarks.md, its head first."""
-    section = benchmarks.partition(f"### {heading}\n")[2].partition("\n### ")[0]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if "|" in line]
-
-
-def values_table(benchmarks: str, payloads: Iterable[str], classes: Mapping[str, str]) -> Iterator[str]:
-    """Yield what a push and a pull of these values took on S3, word for word as benchmarks.md has it."""
+def values_table(found: Measured, payloads: Iterable[str], classes: Mapping[str, str]) -> Iterator[str]:
+    """Yield what a push and a pull of these values took on S3."""
     yield table("Value", "Class", "Push, ms", "Pull, ms", "Added memory, MB", "Stored, MB")
-    found = {(cells[0], cells[1]): cells for cells in lines_of(benchmarks, "S3")}
     for payload in payloads:
         for name, words in classes.items():
-            if (payload, name) in found:
-                yield measured_row(words, found[payload, name])
+            push, pull = (f"s3/{payload}/{name}/{action}" for action in ("push", "pull"))
+            if push not in found.found:
+                continue
+            if not found.found[push]:
+                yield row(PAYLOADS[payload], words, "refuses", "", "", "")
+                continue
+            times = [f"{found.get(case) * 1000:,.1f}" for case in (push, pull)]
+            memory = " / ".join(f"{found.get(case, 'added') / MB:,.0f}" for case in (push, pull))
+            yield row(PAYLOADS[payload], words, *times, memory, f"{found.get(push, 'stored') / MB:,.1f}")
 
 
-def numbers_table(benchmarks: str) -> Iterator[str]:
+def numbers_table(found: Measured) -> Iterator[str]:
     """Yield what each class did under the faults that both met, and how long it took for a DataFrame."""
     yield table("", "Provider's class", "Custom class")
     hurt = [case for case in fire.read().values() if not case.title.startswith("nothing")]
@@ -407,33 +409,25 @@ def numbers_table(benchmarks: str) -> Iterator[str]:
     for words, kind in (("hand on a wrong value", "WRONG VALUE"), ("hang", "HANGS")):
         counts = (sum(case[backend].kind == kind for case in both) for backend in COUNTED)
         yield row(f"Runs that {words}, of {len(both)} with a fault in store, network or Airflow", *counts)
-    found = {(cells[0], cells[1]): cells for cells in lines_of(benchmarks, "S3")}
-    for words, column in (("Push", 2), ("Pull", 3)):
-        times = (f"{found[PAYLOADS[1], backend][column]} ms" for backend in COUNTED)
-        yield row(f"{words} a DataFrame of a million rows", *times)
+    for action in ("push", "pull"):
+        times = (f"{found.get(f's3/frame/{backend}/{action}') * 1000:,.0f} ms" for backend in COUNTED)
+        yield row(f"{action.capitalize()} a DataFrame of a million rows", *times)
 
 
-def measured_row(words: str, cells: list[str]) -> str:
-    """Return the row of a contender; one that refuses a value has no numbers."""
-    payload, _, push, pull, _, _, peak_push, peak_pull, stored = cells
-    if push == "refuses":
-        return row(payload, words, "refuses", "", "", "")
-    return row(payload, words, push, pull, f"{peak_push} / {peak_pull}", stored)
-
-
-def counts_table(benchmarks: str, wanted: Mapping[str, str], columns: Mapping[str, str]) -> Iterator[str]:
-    """Yield lines of the table of single numbers, such as `1.2e+03`, as people write them."""
-    head, _, *lines = lines_of(benchmarks, "Cold start, small values, many values, requests")
-    found = {cells[0]: dict(zip(head, cells, strict=True)) for cells in lines}
+def counts_table(
+    found: Measured, wanted: Iterable[tuple[str, str, str, float]], columns: Mapping[str, str]
+) -> Iterator[str]:
+    """Yield lines of single numbers; a line that the last record does not have is left out."""
     yield table("What", *columns.values())
-    for words, name in wanted.items():
-        if name in found:  # the last record has it
-            yield row(words, *(plain(found[name][column]) for column in columns))
+    for words, case, number, unit in wanted:
+        values = [found.get(case.format(name), number) * unit for name in columns]
+        if not all(map(isnan, values)):
+            yield row(words, *(plain(value) for value in values))
 
 
-def plain(number: str) -> str:
-    """Return a number with two digits that count: 1.67e+03 is 1,700, and 0.0421 is 0.042."""
-    return f"{float(f'{float(number):.2g}'):,g}" if number else ""
+def plain(number: float) -> str:
+    """Return a number with two digits that count: 1,670 is 1,700, and 0.0421 is 0.042."""
+    return "" if isnan(number) else f"{float(f'{number:.2g}'):,g}"
 
 
 if __name__ == "__main__":
