@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 
 from tools.baking import ROOT
-from tools.pages import address, benchmarks, cluster, fire, readme, reference, troubleshooting, values
+from tools.pages import address, benchmarks, cluster, fire, reference, troubleshooting, values
 
 
 def main() -> None:
     """Write each page. The pages of compression and least privilege are written when they are measured."""
     benchmarks.write()
     reference.main()
-    readme.main()
     troubleshooting.main()
     fire.write()
     values.write()

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from tools import manifest, tested_with
-from tools.pages import benchmarks, fire
+from tools.pages import benchmarks, home
 from tools.pages.benchmarks import MB, PAYLOADS, Measured
-from tools.pages.readme import questions_table
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,7 +46,7 @@ def pages() -> dict[Path, str]:
         DOCS / "reference" / "files.md": "".join(files_page(manifest.files())),
         DOCS / "reference" / "versions.md": "".join(versions(template)),
     }
-    for page in (ROOT / "README.md", *(DOCS / "how-to" / f"{name}.md" for name in MEASURED_PAGES)):
+    for page in (ROOT / "README.md", DOCS / "index.md", *(DOCS / "how-to" / f"{name}.md" for name in MEASURED_PAGES)):
         made[page] = with_measured(page.read_text(encoding="utf-8"), found)
     return made
 
@@ -99,6 +98,33 @@ message names the answer, the rule and a good one. No question asks for a secret
     yield f"\n## What does not go together\n\n{table('Answers', 'Why', 'Instead')}"
     for refused in template["_refused"]:
         yield row(" and ".join(map(refused_words, refused["answers"].items())), refused["rule"], refused["example"])
+
+
+def questions_table(template: dict[str, Any]) -> str:
+    """Return the questions with their defaults and choices as a Markdown table."""
+    rows = ["| Question | Asks for | Default | Choices |", "| --- | --- | --- | --- |"]
+    for name, default in template.items():
+        if name.startswith("_"):
+            continue
+        label = template["__prompts__"][name]
+        question = label["__prompt__"] if isinstance(label, dict) else label
+        choices = ", ".join(f"`{choice}`" for choice in default) if isinstance(default, list) else ""
+        if isinstance(default, bool):
+            choices = "`true`, `false`"
+        first = (
+            default[0] if isinstance(default, list) else str(default).lower() if isinstance(default, bool) else default
+        )
+        rows.append(f"| `{name}` | {question} | {default_words(name, str(first), template)} | {choices} |")
+    return "\n".join(rows) + "\n"
+
+
+def default_words(name: str, default: str, template: dict[str, Any]) -> str:
+    """Return a question's default, where it depends on the cloud one for each cloud."""
+    if "_clouds" in default:
+        return "<br>".join(f"`{cloud[name]}` ({key})" for key, cloud in template["_clouds"].items())
+    if "slugify" in default:
+        return "from the project name"
+    return f"`{default}`" if default else "empty"
 
 
 def refused_words(answer: tuple[str, str]) -> str:
@@ -380,6 +406,7 @@ def with_measured(page: str, found: Measured) -> str:
         "csv": lambda: values_table(found, ["frame"], OLDER),
         "cold": lambda: counts_table(found, COLD, {"default": "Airflow's own class", **COUNTED}),
         "README": lambda: numbers_table(found),
+        "home": lambda: home_table(found),
         "many": lambda: counts_table(found, MANY, COUNTED),
     }
     return MEASURED.sub(lambda match: match[1] + "".join(tables[match[2]]()) + match[3], page)
@@ -402,16 +429,21 @@ def values_table(found: Measured, payloads: Iterable[str], classes: Mapping[str,
 
 
 def numbers_table(found: Measured) -> Iterator[str]:
-    """Yield what each class did under the faults that both met, and how long it took for a DataFrame."""
-    yield table("", "Provider's class", "Custom class")
-    hurt = [case for case in fire.read().values() if not case.title.startswith("nothing")]
-    both = [case.outcomes for case in hurt if COUNTED.keys() <= case.outcomes.keys()]
-    for words, kind in (("hand on a wrong value", "WRONG VALUE"), ("hang", "HANGS")):
-        counts = (sum(case[backend].kind == kind for case in both) for backend in COUNTED)
-        yield row(f"Runs that {words}, of {len(both)} with a fault in store, network or Airflow", *counts)
-    for action in ("push", "pull"):
-        times = (f"{found.get(f's3/frame/{backend}/{action}') * 1000:,.0f} ms" for backend in COUNTED)
-        yield row(f"{action.capitalize()} a DataFrame of a million rows", *times)
+    """Yield the three numbers of README.md: wrong values and hangs under faults, and the times of a DataFrame."""
+    yield table(f"In {len(home.faults())} runs, each with a fault in store, network or Airflow", *COUNTED.values())
+    for words, kind in (("the next task gets a wrong value", "WRONG VALUE"), ("the task hangs", "HANGS")):
+        yield row(words, *(home.outcomes(kind)[name] for name in COUNTED))
+    times = (
+        " / ".join(f"{found.get(f's3/frame/{name}/{action}') * 1000:,.0f}" for action in ("push", "pull"))
+        for name in COUNTED
+    )
+    yield row("Without a fault: push / pull a DataFrame of a million rows, ms", *times)
+
+
+def home_table(found: Measured) -> Iterator[str]:
+    """Yield the table of docs/index.md."""
+    yield table("Compared", "Airflow's own class", *COUNTED.values())
+    yield from (row(*cells) for cells in home.rows(found))
 
 
 def counts_table(
