@@ -40,18 +40,18 @@ e2e: .venv/installed ## Run the emitted project among real servers and tools, wh
 	@echo "Running the end-to-end tests one after the other$(if $(SLICE)$(ONLY),.,: about 28 minutes on 2 cores from an empty clone.)"
 	@$(BIN)/pytest --numprocesses 0 -p no:cacheprovider -rA --show-capture=no e2e$(if $(ONLY),/$(ONLY)) $(if $(SLICE),-m slice)
 
-update: .venv/installed ## Write the golden files, the generated pages and the tables of README.md anew, after a change of the template
+update: .venv/installed ## Write the golden files, the generated pages and the numbers of README.md, after a change of the template
 	@$(BIN)/pytest --quiet tests/bakes/test_golden.py --update-golden
 	@$(BIN)/python -m tools.pages
 
 ##@ Maintain
-record: .venv/installed $(if $(filter shots,$(ONLY)),.venv-docs/installed) ## Measure anew: ONLY=bench, cluster, fire, upgrade, tested-with, compression, least-privilege, values, shots or fuzz
+record: .venv/installed $(if $(filter shots,$(ONLY)),.venv-docs/installed) ## Measure: ONLY=bench, cluster, fire, upgrade, tested-with, compression, least-privilege, values, shots or fuzz
 	@$(BIN)/python -m tools.record $(ONLY) $(if $(ROUNDS),--rounds=$(ROUNDS)) $(if $(PART),--only=$(PART))
 
-lock: .venv/installed ## Make the lock files in requirements/ anew
+lock: .venv/installed ## Write the lock files in requirements/
 	@$(BIN)/python -m tools.lock
 
-versions: .venv/installed ## Tell which pins moved in the package index: WRITE=1 moves them and locks anew
+versions: .venv/installed ## Say which pins moved in the package index: WRITE=1 moves them and locks again
 	@$(BIN)/python -m tools.versions $(if $(WRITE),--write)
 
 clean: ## Remove all environments and demo projects

@@ -66,7 +66,9 @@ def test_class_that_is_no_xcom_backend(on_s3: Any) -> None:
 
 
 def test_default_class_beside_settings(on_s3: Any) -> None:
-    on_s3.set(**{BACKEND: None}).is_fixed_by_its_word("class.default", "although these are set", PROVIDER)
+    on_s3.set(**{BACKEND: None}).is_fixed_by_its_word(
+        "class.default", "although these are set", f"{BACKEND}=include.xcom_object_storage"
+    )
 
 
 def test_custom_settings_without_the_custom_class(on_s3: Any) -> None:

@@ -1,4 +1,4 @@
-"""Writes all generated pages and tables anew, from the template and from records/: part of `make update`."""
+"""Writes all generated pages and tables, from the template and from records/: part of `make update`."""
 
 from __future__ import annotations
 

@@ -72,14 +72,12 @@ def class_default(situation: Situation) -> Outcome:
     conf = situation.airflow.conf
     present = [name for name in (PATH, THRESHOLD, COMPRESSION) if conf.get(*SETTINGS[name], fallback=None)]
     present = [name for name in present if name != THRESHOLD or situation.threshold != -1]
+    # The class that the project's own .env asks for, else one that the project has, else the provider's.
+    known = [line.value for line in situation.env_file if line.name == BACKEND and not line.value.endswith("BaseXCom")]
+    fix = set_class([*known, *own_classes(), PROVIDER_BACKEND][0])
     if not present:
-        return warning("the default class, and nothing that asks for object storage: every XCom goes to the database")
-    # The class that the project's own .env asks for, else the provider's.
-    wanted = next((line.value for line in situation.env_file if line.name == BACKEND), PROVIDER_BACKEND)
-    return finding(
-        f"the default class {situation.backend_name}, although these are set: {', '.join(present)}",
-        set_class(PROVIDER_BACKEND if wanted.endswith("BaseXCom") else wanted),
-    )
+        return warning("the default class, and nothing that asks for object storage: all goes to the database", fix)
+    return finding(f"the default class {situation.backend_name}, although these are set: {', '.join(present)}", fix)
 
 
 @check
