@@ -125,7 +125,11 @@ def test_the_index_of_a_folder_has_the_groups_and_pages_of_the_sidebar(folder: s
     nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\ntheme:")[0])["nav"]
     parts = [entries for part in nav for entries in part.values() if isinstance(entries, list)]
     (entries,) = (entries for entries in parts if entries[0] == {"Overview": f"{folder}/index.md"})
-    sidebar = {name: pages for entry in entries[1:] for name, pages in entry.items()}
+    sidebar = {
+        name: [page if isinstance(page, str) else next(iter(page.values())) for page in pages]
+        for entry in entries[1:]
+        for name, pages in entry.items()
+    }
     index: dict[str, list[str]] = {}
     for line in (DOCS / folder / "index.md").read_text(encoding="utf-8").splitlines():
         if group := re.fullmatch(r"\*\*(.+)\*\*", line):

@@ -49,7 +49,7 @@ ASKS = {
     "l": ("List Blobs",),
 }
 
-HEAD = """# Least privilege: what fails without each right
+HEAD = """# Least privilege, proved
 
 <!-- made from a run of the emitted project by `make record ONLY=least-privilege` -->
 
