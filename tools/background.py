@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import sqlite3
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +13,7 @@ from typing import Any
 import requests
 
 from tools.baking import environment_of_a_project
-from tools.processes import free_port
+from tools.processes import Process, free_port
 
 # Seconds after which something that should have happened never will: machines are slow at times.
 PATIENCE = 400
@@ -99,21 +96,8 @@ def wait_for(happened: Callable[[], bool], what: str, logs: Path | None = None) 
 def running(log: Path, variables: Mapping[str, str], *command: object) -> Iterator[None]:
     """Run a program and what it starts until the caller is done with it."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [str(part) for part in command],
-            env=dict(variables),
-            cwd=log.parent,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-        try:
-            yield
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.wait(timeout=60)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+    process = Process(log.stem, list(map(str, command)), log.parent, variables, log)
+    try:
+        yield
+    finally:
+        process.stop(60)

@@ -52,6 +52,7 @@ def configure(project: Path, name: str, home: str) -> None:
             "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(config),
             "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+            "AIRFLOW_VAR_XCOM_BACKEND_DEPLOYMENT": "least-privilege",  # there is no task whose supervisor would tell it
             "AWS_EC2_METADATA_DISABLED": "true",
             "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
         }

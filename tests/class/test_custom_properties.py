@@ -118,10 +118,9 @@ def columns(draw: some.DrawFn, rows: int, hashable: bool = False) -> Any:
 
     kind = draw(some.sampled_from(["numpy", "object", "categorical", "extension", "zoned", "period", "interval"]))
     if kind == "numpy":
-        names = (
-            "bool int8 int64 uint8 uint64 float16 float32 float64 complex128 M8[s] M8[ms] M8[us] M8[ns] m8[s] m8[ns]"
-        )
-        return draw(numpy.arrays(draw(some.sampled_from(names.split())), rows))
+        names = "bool int8 int64 uint8 uint64 float32 float64 complex128 M8[s] M8[ms] M8[us] M8[ns] m8[s] m8[ns]"
+        dtypes = some.sampled_from([*names.split(), *([] if hashable else ["float16"])])
+        return draw(numpy.arrays(draw(dtypes), rows))
     if kind == "object":
         array = np.empty(rows, object)
         for number, cell in enumerate(cells(KEYS if hashable else EXACT)):
