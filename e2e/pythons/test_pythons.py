@@ -11,6 +11,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ import pytest
 from tools.baking import bake
 from tools.class_tests import PLUGIN, REQUIREMENTS, add_class_tests
 from tools.debian import NoProgramError, program
-from tools.environments import BIN, LOCKS, ROOT, python_path
+from tools.environments import BIN, LOCKS, ROOT, python_path, without_constraints
 
 NEWEST = ROOT / "requirements" / "newest.txt"
 PROBE = ROOT / "tools" / "probes" / "carry_values.py"
@@ -103,19 +104,24 @@ def reader(request: pytest.FixtureRequest, project: Path, tmp_path_factory: pyte
 
 def find_python(version: str) -> Path | None:
     """Return a Python of this machine: on the PATH, where a name may be pyenv's and lead nowhere, or pyenv's own."""
-    names = [shutil.which(f"python{version}"), *Path.home().glob(f".pyenv/versions/{version}.*/bin/python")]
-    for name in filter(None, names):
-        if subprocess.run([name, "--version"], capture_output=True).returncode == 0:
+    names = [shutil.which(f"python{version}"), *map(str, Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))]
+    for name in names:
+        if name and subprocess.run([name, "--version"], capture_output=True).returncode == 0:
             return Path(name)
     return None
 
 
 def install(project: Path, site: Path, version: str, override: Path | None) -> None:
     """Install into a folder what the project and the tests of the class ask for, as wheels for that Python."""
-    files = (project / "requirements-dev.txt", REQUIREMENTS)
-    command = [str(BIN / "uv"), "pip", "install", "--quiet", "--target", str(site), "--python-version", version]
-    command += ["--constraint", str(LOCKS["3"]), *(part for file in files for part in ("--requirement", str(file)))]
-    subprocess.run([*command, *(["--override", str(override)] if override else [])], check=True)
+    with tempfile.TemporaryDirectory() as folder:
+        wanted = without_constraints(project / "requirements-dev.txt", Path(folder, "wanted"))
+        lock = Path(folder, "lock.txt")
+        moved = [line.partition("=")[0] + "==" for line in override.read_text().splitlines()] if override else []
+        lines = LOCKS["3"].read_text().splitlines()
+        lock.write_text("\n".join(line for line in lines if not line.startswith(tuple(moved))))
+        command = [str(BIN / "uv"), "pip", "install", "--quiet", "--target", str(site), "--python-version", version]
+        command += ["--constraint", str(lock), "--requirement", str(wanted), "--requirement", str(REQUIREMENTS)]
+        subprocess.run([*command, *(["--override", str(override)] if override else [])], check=True)
 
 
 @pytest.fixture(scope="session")
@@ -154,5 +160,7 @@ def test_what_this_python_pushes_that_one_pulls_and_back(
         for place in (writer, other):
             (place.root / folder.relative_to("/")).mkdir(parents=True, exist_ok=True)
         assert int(carry(writer, project, "write", folder)) >= 800
-        shutil.copytree(writer.root / folder.relative_to("/"), other.root / folder.relative_to("/"), dirs_exist_ok=True)
+        if writer.root != other.root:
+            ours, theirs = (place.root / folder.relative_to("/") for place in (writer, other))
+            shutil.copytree(ours, theirs, dirs_exist_ok=True)
         assert json.loads(carry(other, project, "read", folder)) == []

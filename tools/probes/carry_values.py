@@ -34,10 +34,11 @@ def describe(value: Any) -> Any:
     if isinstance(value, set | frozenset):
         return kind, sorted(str(describe(item)) for item in value)
     if kind == "ndarray":
-        return kind, str(value.dtype.descr), value.shape, value.flags.f_contiguous, describe(value.tolist())
+        return kind, str(value.dtype.descr), value.shape, value.ndim > 1 and value.flags.fnc, describe(value.tolist())
     if hasattr(value, "schema"):  # a table of Arrow or polars
         rows = value.to_pylist() if hasattr(value, "to_pylist") else value.to_dicts()
-        return kind, str(value.schema), describe(rows)
+        fields = value.schema.items() if hasattr(value.schema, "items") else [str(value.schema)]
+        return kind, list(map(str, fields)), describe(rows)
     if hasattr(value, "dtypes") and hasattr(value, "index"):
         return kind, *describe_pandas(value)
     if hasattr(value, "nlevels"):
