@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
@@ -177,6 +178,16 @@ def make_database() -> None:
     shutil.copy(empty, database)
 
 
+@cache
+def load_airflow() -> tuple[Any, Any, Any]:
+    """Import Airflow into this process, which reads its settings only then, and return what reads XComs with it."""
+    os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
+    from airflow.providers.common.compat.sdk import ObjectStoragePath, XCom
+    from airflow.utils.json import XComEncoder
+
+    return ObjectStoragePath, XCom, XComEncoder
+
+
 def log_file() -> Path:
     """Return where the output of Airflow goes."""
     return HOME / "airflow.log"
@@ -190,6 +201,7 @@ def airflow(*arguments: str) -> None:
     with log_file().open("ab") as log:
         process = subprocess.Popen([str(BIN / "airflow"), *arguments], stdout=log, stderr=log)
         try:
+            load_airflow()  # meanwhile: it takes seconds
             code = process.wait()
         except KeyboardInterrupt:
             process.wait()  # Ctrl-C reached it too
@@ -256,11 +268,7 @@ def referred(row: Any) -> list[str]:
 
 def read_xcoms(dag_id: str) -> list[StoredXCom]:
     """Read a Dag's rows from the metadata database, and the objects behind them from the store."""
-    os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
-    # Airflow reads its settings when it is imported, so only now.
-    from airflow.providers.common.compat.sdk import ObjectStoragePath, XCom
-    from airflow.utils.json import XComEncoder
-
+    ObjectStoragePath, XCom, XComEncoder = load_airflow()  # noqa: N806 - they are classes
     with sqlite3.connect(f"file:{HOME}/airflow.db?mode=ro", uri=True) as database:
         query = "SELECT task_id, key, value FROM xcom WHERE dag_id = ? ORDER BY length(value)"
         rows = database.execute(query, [dag_id]).fetchall()

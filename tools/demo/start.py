@@ -101,8 +101,10 @@ def bake(answers: dict[str, str]) -> Path:
 
 def run(command: list[str], project: Path) -> int:
     """Run the command in the project to its end. Ctrl-C reaches it too: it cleans up, and this waits until it has."""
-    path = os.pathsep.join([str(ROOT), python_path(project)])
-    process = subprocess.Popen(command, cwd=project, env={**os.environ, "PYTHONPATH": path})
+    # make forbids bytecode for the sake of the template's folder; without it, Airflow is compiled in each process.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), python_path(project)])
+    process = subprocess.Popen(command, cwd=project, env=environment)
     while True:
         try:
             return process.wait()
