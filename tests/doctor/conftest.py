@@ -110,6 +110,8 @@ class Patient:
         """Start with no setting of XCom at all."""
         self.root, self.patch = root, monkeypatch
         self.settings: dict[str, str] = {}
+        self.secrets: dict[str, str] = {}  # connections as only their owner knows them
+        self.restore: Callable[[str], object] = lambda what: self.fail(what)
         self.results: list[Any] = []
         for name in [
             name
@@ -129,6 +131,15 @@ class Patient:
                 self.patch.setenv(name, value)
         self.write_env()
         return self
+
+    def owns(self, **connections: str) -> Patient:
+        """Set connections, and remember them for the fix that asks for the real values."""
+        self.secrets |= connections
+        return self.set(**connections)
+
+    def fail(self, what: str) -> None:
+        """Refuse to follow a fix."""
+        raise AssertionError(f"no test has said how to follow: {what}")
 
     def write_env(self, raw: dict[str, str] | None = None) -> None:
         """Write .env; `raw` goes into the file only."""
@@ -184,6 +195,8 @@ class Patient:
 
     def fix(self, result: Any) -> None:
         """Do what the fix says, to the letter."""
+        with Path(os.environ.get("XCOM_FOLLOWED", f"{_home}/followed")).open("a") as file:
+            file.write(f"{result.check}\n")
         for line in result.fix.splitlines():
             for pattern, follow in FIXES.items():
                 if match := re.search(pattern, line):
@@ -257,8 +270,37 @@ def with_aws(patient: Patient, command: str) -> None:
         )
 
 
-# What a fix says -> how a machine follows it.
+def paste(patient: Patient, name: str, example: str = "{}") -> None:
+    """Put the real values into a connection: where the fix shows an example, it has to be one of this kind."""
+    shown = json.loads(example).get("conn_type")
+    assert shown in (None, json.loads(patient.secrets[name])["conn_type"])
+    patient.set(**{name: patient.secrets[name]})
+
+
+def restart(patient: Patient) -> None:
+    """Let the process see what .env says, as a new container does."""
+    for line in (patient.root / ".env").read_text().splitlines():
+        name, _, value = line.partition("=")
+        patient.patch.setenv(name, value)
+
+
+# What a fix says -> how a machine follows it. What only a test can do is its `restore`: to grant a right, to install.
 FIXES: dict[str, Callable[..., object]] = {
+    r"set in \.env: (AIRFLOW_CONN_\w+)=(\{.*\})$": paste,
+    r"(?:real values|valid key|new token).* into (AIRFLOW_CONN_\w+)": paste,
+    r"endpoint in (AIRFLOW_CONN_\w+)$": paste,
+    r"set in \.env: (\w+)=(\S+)/<name of this deployment>": lambda patient, name, value: patient.set(
+        **{name: f"{value}/mine"}
+    ),
+    r"astro dev restart$": restart,
+    r"requirements\.txt: (\S+)$": lambda patient, package: patient.restore(package),
+    r"identity's IAM policy: (\S+ on \S+)": lambda patient, right: patient.restore(right),
+    r"(SAS letter \w)": lambda patient, letter: patient.restore(letter),
+    r"create it: ((?:gcloud|az) .*)$": lambda patient, command: patient.restore(command),
+    r"a maintained Runtime in the Dockerfile": lambda patient: rewrite(
+        patient, "Dockerfile", lambda text: re.sub(r"FROM .*", "FROM astrocrpublic.azurecr.io/runtime:3.3-8", text)
+    ),
+    r"add a lifecycle rule": lambda patient: harden(patient.s3, patient.bucket),  # type: ignore[attr-defined]
     r"set in \.env: (\w+)=([^\s,;]*)": lambda patient, name, value: patient.set(**{name: value}),
     r"rename in \.env: (\S+) -> (\w+)": rename,
     r"remove from \.env: line (\d+)": lambda patient, line: rewrite(
@@ -330,9 +372,8 @@ def on_s3(patient: Patient, moto: str) -> Patient:
             PATH: f"s3://my_aws_conn@{bucket}/xcom",
             THRESHOLD: "1000",
             COMPRESSION: "",
-            "AIRFLOW_CONN_MY_AWS_CONN": emulators.aws_connection(moto),
         }
-    )
+    ).owns(AIRFLOW_CONN_MY_AWS_CONN=emulators.aws_connection(moto))
 
 
 def harden(s3: Any, bucket: str) -> None:
@@ -356,9 +397,8 @@ def on_gcs(patient: Patient, gcs: str) -> Patient:
             BACKEND: PROVIDER,
             PATH: f"gs://my_gcp_conn@{bucket}/xcom",
             THRESHOLD: "1000",
-            "AIRFLOW_CONN_MY_GCP_CONN": emulators.gcp_connection(gcs),
         }
-    )
+    ).owns(AIRFLOW_CONN_MY_GCP_CONN=emulators.gcp_connection(gcs))
 
 
 @pytest.fixture
@@ -374,9 +414,8 @@ def on_azure(patient: Patient, azurite: str) -> Patient:
             BACKEND: PROVIDER,
             PATH: f"abfs://my_azure_conn@{bucket}/xcom",
             THRESHOLD: "1000",
-            "AIRFLOW_CONN_MY_AZURE_CONN": connection,
         }
-    )
+    ).owns(AIRFLOW_CONN_MY_AZURE_CONN=connection)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import emulators
@@ -78,7 +79,7 @@ def test_gcsfs_at_an_emulator(on_gcs: Any, monkeypatch: pytest.MonkeyPatch) -> N
     run = doctor(on_gcs, "--json")
     (result,) = found(run).values()
     assert (run.returncode, result["check"]) == (1, "versions.gcsfs")
-    on_gcs.set(**dict([result["fix"].removeprefix("set in .env: ").split("=")]))
+    on_gcs.fix(SimpleNamespace(**result))
     assert doctor(on_gcs, "--json").returncode == 0
 
 

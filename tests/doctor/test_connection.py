@@ -15,11 +15,9 @@ ALL = 40.0  # seconds in which every examination has to end: three probes in a r
 
 
 def test_no_connection(on_s3: Any) -> None:
-    connection = on_s3.settings[CONN]
-    on_s3.set(**{CONN: None}).has(
+    on_s3.set(**{CONN: None}).is_fixed_by_its_word(
         "connection.exists", "there is no connection my_aws_conn", f"set in .env: {CONN}=" + '{"conn_type"'
     )
-    on_s3.set(**{CONN: connection}).is_healthy()
 
 
 def test_connection_of_another_name(on_s3: Any) -> None:
@@ -69,25 +67,21 @@ def test_wrong_type(on_s3: Any) -> None:
 
 @pytest.mark.parametrize("left", ["<secret access key>", "PASTE-THE-SECRET-ACCESS-KEY", "your-secret-key", "changeme"])
 def test_placeholders(on_s3: Any, left: str) -> None:
-    connection = on_s3.settings[CONN]
-    on_s3.set(**{CONN: connection.replace("emulator-secret", left)})
-    on_s3.has("connection.placeholders", "placeholders in: password", CONN)
-    on_s3.set(**{CONN: connection}).is_healthy()
+    on_s3.set(**{CONN: on_s3.settings[CONN].replace("emulator-secret", left)})
+    on_s3.is_fixed_by_its_word("connection.placeholders", "placeholders in: password", CONN)
 
 
 def test_defined_twice(on_s3: Any) -> None:
     once = "airflow:\n  connections:\n"
     on_s3.write("airflow_settings.yaml", once + "    - conn_id: my_aws_conn\n      conn_type: aws\n")
-    on_s3.has("connection.twice", "the variable wins", "remove from airflow_settings.yaml: the connection my_aws_conn")
-    on_s3.write("airflow_settings.yaml", once)
-    on_s3.is_healthy()
+    fix = "remove from airflow_settings.yaml: the connection my_aws_conn"
+    on_s3.is_fixed_by_its_word("connection.twice", "the variable wins", fix)
+    assert (on_s3.root / "airflow_settings.yaml").read_text() == once
 
 
 def test_no_credentials(on_s3: Any, moto: str) -> None:
-    connection = on_s3.settings[CONN]
     on_s3.set(**{CONN: emulators.aws_connection(moto, "", "")})
-    on_s3.has("connection.credentials", "has no credentials", f"set in .env: {CONN}=")
-    on_s3.set(**{CONN: connection}).is_healthy()
+    on_s3.is_fixed_by_its_word("connection.credentials", "has no credentials", f"set in .env: {CONN}=")
 
 
 def test_identity_of_the_machine_if_allowed(on_s3: Any, moto: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,17 +93,13 @@ def test_identity_of_the_machine_if_allowed(on_s3: Any, moto: str, monkeypatch: 
 
 
 def test_no_credentials_on_google(on_gcs: Any, gcs: str) -> None:
-    connection = on_gcs.settings["AIRFLOW_CONN_MY_GCP_CONN"]
-    on_gcs.set(AIRFLOW_CONN_MY_GCP_CONN=connection.replace("true", "false"))
-    on_gcs.has("connection.credentials", "has no credentials")
-    on_gcs.set(AIRFLOW_CONN_MY_GCP_CONN=connection).is_healthy()
+    on_gcs.set(AIRFLOW_CONN_MY_GCP_CONN=on_gcs.settings["AIRFLOW_CONN_MY_GCP_CONN"].replace("true", "false"))
+    on_gcs.is_fixed_by_its_word("connection.credentials", "has no credentials")
 
 
 def test_no_credentials_on_azure(on_azure: Any, azurite: str) -> None:
-    connection = on_azure.settings["AIRFLOW_CONN_MY_AZURE_CONN"]
     on_azure.set(AIRFLOW_CONN_MY_AZURE_CONN=emulators.azure_connection(azurite, "Nothing=here"))
-    on_azure.has("connection.credentials", "has no credentials")
-    on_azure.set(AIRFLOW_CONN_MY_AZURE_CONN=connection).is_healthy()
+    on_azure.is_fixed_by_its_word("connection.credentials", "has no credentials")
 
 
 @pytest.mark.parametrize(
@@ -121,9 +111,7 @@ def test_no_credentials_on_azure(on_azure: Any, azurite: str) -> None:
     ],
 )
 def test_wrong_endpoint(on_s3: Any, endpoint: str, seen: str) -> None:
-    connection = on_s3.settings[CONN]
-    on_s3.set(**{CONN: emulators.aws_connection(endpoint)}).has("connection.endpoint", seen, CONN)
-    on_s3.set(**{CONN: connection}).is_healthy()
+    on_s3.set(**{CONN: emulators.aws_connection(endpoint)}).is_fixed_by_its_word("connection.endpoint", seen, CONN)
 
 
 def test_endpoint_with_the_wrong_protocol(on_s3: Any, moto: str) -> None:
@@ -172,25 +160,27 @@ def test_wrong_key(on_s3: Any, moto: str, identity: Any) -> None:
     right = identity(on_s3.bucket)
     wrong = json.loads(right)
     wrong["login"] = "AKIAWRONGWRONGWRONGW"
-    on_s3.set(**{CONN: json.dumps(wrong)}).has("connection.accepted", "InvalidAccessKeyId", f"a valid key into {CONN}")
-    on_s3.set(**{CONN: right}).is_healthy()
+    on_s3.owns(**{CONN: right}).set(**{CONN: json.dumps(wrong)})
+    on_s3.is_fixed_by_its_word("connection.accepted", "InvalidAccessKeyId", f"a valid key into {CONN}")
 
 
 def test_wrong_secret(on_s3: Any, moto: str, identity: Any) -> None:
     right = identity(on_s3.bucket)
     wrong = json.loads(right) | {"password": "not-the-secret-at-all"}
-    on_s3.set(**{CONN: json.dumps(wrong)}).has("connection.accepted", "SignatureDoesNotMatch", CONN)
+    on_s3.owns(**{CONN: right}).set(**{CONN: json.dumps(wrong)})
+    found = on_s3.has("connection.accepted", "SignatureDoesNotMatch", CONN)
     assert "not-the-secret-at-all" not in repr(on_s3.results)
-    on_s3.set(**{CONN: right}).is_healthy()
+    on_s3.fix(found)
+    on_s3.is_healthy()
 
 
 def test_wrong_azure_key(on_azure: Any, azurite: str) -> None:
-    right = on_azure.settings["AIRFLOW_CONN_MY_AZURE_CONN"]
     wrong = "AccountKey=" + "A" * 86 + "=="
     on_azure.set(AIRFLOW_CONN_MY_AZURE_CONN=emulators.azure_connection(azurite, wrong))
-    on_azure.has("connection.accepted", "authenticate", "AIRFLOW_CONN_MY_AZURE_CONN")
+    found = on_azure.has("connection.accepted", "authenticate", "AIRFLOW_CONN_MY_AZURE_CONN")
     assert "AAAAAAAA" not in repr(on_azure.results)
-    on_azure.set(AIRFLOW_CONN_MY_AZURE_CONN=right).is_healthy()
+    on_azure.fix(found)
+    on_azure.is_healthy()
 
 
 def test_wrong_region(on_s3: Any, moto: str) -> None:
@@ -215,15 +205,14 @@ def test_missing_bucket(on_s3: Any) -> None:
 def test_missing_gcs_bucket(on_gcs: Any, gcs: str) -> None:
     bucket = "another-" + on_gcs.bucket[::-1]
     on_gcs.set(**{PATH: f"gs://my_gcp_conn@{bucket}/xcom"})
-    on_gcs.has("path.bucket", f"there is no bucket {bucket}", f"gcloud storage buckets create gs://{bucket}")
-    emulators.make_gcs_bucket(gcs, bucket)
-    on_gcs.is_healthy()
+    on_gcs.restore = lambda _: emulators.make_gcs_bucket(gcs, bucket)  # `gcloud` does not install from PyPI
+    create = f"gcloud storage buckets create gs://{bucket}"
+    on_gcs.is_fixed_by_its_word("path.bucket", f"there is no bucket {bucket}", create)
 
 
 def test_missing_container(on_azure: Any) -> None:
     bucket = on_azure.bucket + "-typo"
     on_azure.set(**{PATH: f"abfs://my_azure_conn@{bucket}/xcom"})
     create = f"az storage container create --name {bucket} --account-name YOUR-STORAGE-ACCOUNT --auth-mode login"
-    on_azure.has("path.bucket", f"there is no container {bucket}", create)
-    on_azure.service.create_container(bucket)
-    on_azure.is_healthy()
+    on_azure.restore = lambda _: on_azure.service.create_container(bucket)  # `az` would ask Azure itself
+    on_azure.is_fixed_by_its_word("path.bucket", f"there is no container {bucket}", create)

@@ -23,7 +23,7 @@ def mirrored(on_s3: Any, gcs: str) -> Any:
     on_s3.second = f"second-{uuid.uuid4().hex[:12]}"
     emulators.make_gcs_bucket(gcs, on_s3.second)
     connection = emulators.gcp_connection(gcs)
-    return on_s3.set(**{BACKEND: CUSTOM, MIRROR: f"gs://my_gcp_conn@{on_s3.second}/xcom", CONN: connection})
+    return on_s3.set(**{BACKEND: CUSTOM, MIRROR: f"gs://my_gcp_conn@{on_s3.second}/xcom"}).owns(**{CONN: connection})
 
 
 def test_healthy(mirrored: Any, gcs: str) -> None:
@@ -37,9 +37,9 @@ def test_healthy(mirrored: Any, gcs: str) -> None:
 
 
 def test_mirror_without_a_connection(mirrored: Any) -> None:
-    connection = mirrored.settings[CONN]
-    mirrored.set(**{CONN: None}).has("mirror.connection", "there is no connection my_gcp_conn", f"set in .env: {CONN}=")
-    mirrored.set(**{CONN: connection}).is_healthy()
+    mirrored.set(**{CONN: None}).is_fixed_by_its_word(
+        "mirror.connection", "there is no connection my_gcp_conn", f"set in .env: {CONN}="
+    )
 
 
 def test_mirror_that_is_the_base_path(mirrored: Any) -> None:
@@ -55,9 +55,9 @@ def test_mirror_with_a_scheme_of_another_tool(mirrored: Any) -> None:
 def test_mirror_without_a_bucket(mirrored: Any, gcs: str) -> None:
     bucket = "another-" + mirrored.second[::-1]
     mirrored.set(**{MIRROR: f"gs://my_gcp_conn@{bucket}/xcom"})
-    mirrored.has("mirror.rights", f"there is no bucket {bucket}", f"gcloud storage buckets create gs://{bucket}")
-    emulators.make_gcs_bucket(gcs, bucket)
-    mirrored.is_healthy()
+    mirrored.restore = lambda _: emulators.make_gcs_bucket(gcs, bucket)
+    create = f"gcloud storage buckets create gs://{bucket}"
+    mirrored.is_fixed_by_its_word("mirror.rights", f"there is no bucket {bucket}", create)
 
 
 def test_mirror_that_may_not_be_cleaned(on_azure: Any, azurite: str, tmp_path: Any) -> None:
@@ -72,7 +72,8 @@ def test_mirror_that_may_not_be_cleaned(on_azure: Any, azurite: str, tmp_path: A
     use("rwlc")
     found = on_azure.has("mirror.rights", "may not delete", "SAS letter d")
     assert "sig=" not in found.seen.replace("sig=***", "")
-    use("rwdlc")
+    on_azure.restore = lambda letter: use("rw" + letter[-1] + "lc")
+    on_azure.fix(found)
     on_azure.is_healthy()
 
 

@@ -110,6 +110,11 @@ def test_path_that_two_deployments_share(ran: Any) -> None:
     )
     assert f"{ran.settings[PATH]}/<name of this deployment>" in found.fix
     assert "references.orphans" not in ran.of("warning"), "what belongs to others is not ours to count"
+    path = ran.settings[PATH]
+    ran.fix(found)
+    ran.examine(only=["path.shared"])
+    assert ran.of("warning") == {}
+    ran.set(**{PATH: path})
     ran.s3.delete_object(Bucket=ran.bucket, Key="xcom/dag_of_others/run/task/object")
     ran.is_healthy()
     assert ran.of("warning") == {}

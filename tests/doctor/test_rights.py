@@ -30,19 +30,23 @@ def test_the_five_rights_are_enough(on_s3: Any, identity: Any) -> None:
     ],
 )
 def test_missing_s3_action(on_s3: Any, identity: Any, check: str, action: str, resource: str) -> None:
-    bucket = on_s3.bucket
+    bucket, right = on_s3.bucket, f"{action} on {resource.format(on_s3.bucket)}"
+
+    def grant(named: str) -> None:
+        assert named == right
+        on_s3.set(**{CONN: identity(bucket)})
+
+    on_s3.restore = grant
     on_s3.set(**{CONN: identity(bucket, without=action)})
-    on_s3.has(check, f"may not {check.partition('.')[2]}", f"{action} on {resource.format(bucket)}")
-    on_s3.set(**{CONN: identity(bucket)}).is_healthy()
+    on_s3.is_fixed_by_its_word(check, f"may not {check.partition('.')[2]}", right)
 
 
 def test_right_taken_out_of_infra_is_a_warning(on_s3: Any, identity: Any) -> None:
     actions = ["s3:GetObject", "s3:PutObject", "s3:ListBucket"]
     policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": "*"}]}
     on_s3.write("infra/policy.json", json.dumps(policy))
-    on_s3.has("rights.file", "lacks s3:DeleteObject", "add to infra/policy.json: s3:DeleteObject", state="warning")
-    policy["Statement"][0]["Action"] = [*actions, "s3:DeleteObject"]  # type: ignore[index]
-    on_s3.write("infra/policy.json", json.dumps(policy))
+    fix = "add to infra/policy.json: s3:DeleteObject"
+    on_s3.fix(on_s3.has("rights.file", "lacks s3:DeleteObject", fix, state="warning"))
     on_s3.is_healthy()
     assert "rights.file" in on_s3.of("ok")
     on_s3.set(**{CONN: identity(on_s3.bucket, without="s3:DeleteObject")})
@@ -80,18 +84,18 @@ def test_missing_sas_letter(on_azure: Any, azurite: str, check: str, letters: st
         on_azure.set(AIRFLOW_CONN_MY_AZURE_CONN=connection)
 
     use(token := sas(on_azure, letters))
-    on_azure.has(check, "AuthorizationPermissionMismatch", missing)
+    found = on_azure.has(check, "AuthorizationPermissionMismatch", missing)
     assert token not in repr(on_azure.results)
-    assert "Storage Blob Data Contributor" in on_azure.of("finding")[check].fix
-    use(sas(on_azure, "rwdlc"))
+    assert "Storage Blob Data Contributor" in found.fix
+    on_azure.restore = lambda letter: use(sas(on_azure, "".join(sorted({*letters, letter[-1]}, key="rwdlc".index))))
+    on_azure.fix(found)
     on_azure.is_healthy()
 
 
 def test_expired_sas(on_azure: Any, azurite: str) -> None:
-    right = on_azure.settings["AIRFLOW_CONN_MY_AZURE_CONN"]
     expired = emulators.azure_connection(azurite, f"SharedAccessSignature={sas(on_azure, 'rwdlc', -1)}")
-    on_azure.set(AIRFLOW_CONN_MY_AZURE_CONN=expired).has("connection.credentials", "the SAS token expired on")
-    on_azure.set(AIRFLOW_CONN_MY_AZURE_CONN=right).is_healthy()
+    on_azure.set(AIRFLOW_CONN_MY_AZURE_CONN=expired)
+    on_azure.is_fixed_by_its_word("connection.credentials", "the SAS token expired on", "a new token")
 
 
 def test_google_permissions_are_named() -> None:
@@ -138,7 +142,9 @@ def test_bucket_without_encryption_is_a_warning(on_s3: Any) -> None:
 
 def test_bucket_without_lifecycle_is_a_warning(on_s3: Any) -> None:
     on_s3.s3.delete_bucket_lifecycle(Bucket=on_s3.bucket)
-    on_s3.has("store.lifecycle", "no lifecycle rule", "lifecycle rule", state="warning")
+    on_s3.fix(on_s3.has("store.lifecycle", "no lifecycle rule", "lifecycle rule", state="warning"))
+    on_s3.is_healthy()
+    assert on_s3.of("warning") == {}
 
 
 def test_bucket_that_may_not_be_asked_is_no_warning(on_s3: Any, identity: Any) -> None:

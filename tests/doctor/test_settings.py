@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +79,15 @@ def test_custom_settings_without_the_custom_class(on_s3: Any) -> None:
 
 def test_misspelt_setting_of_the_custom_class(on_s3: Any) -> None:
     custom = pytest.importorskip("include.xcom_backend").__name__ + ".XComBackend"
-    on_s3.set(**{BACKEND: custom, "AIRFLOW__XCOM_BACKEND__ALOWED_CODECS": "json"}).has(
-        "custom.settings", "no setting of this name. A good name: AIRFLOW__XCOM_BACKEND__ALLOWED_CODECS", "in .env"
+    on_s3.set(**{BACKEND: custom, "AIRFLOW__XCOM_BACKEND__ALOWED_CODECS": "json,arrow"}).is_fixed_by_its_word(
+        "custom.settings", "no setting of this name. A good name: AIRFLOW__XCOM_BACKEND__ALLOWED_CODECS", "rename"
+    )
+
+
+def test_setting_of_the_custom_class_with_a_bad_value(on_s3: Any) -> None:
+    custom = pytest.importorskip("include.xcom_backend").__name__ + ".XComBackend"
+    on_s3.set(**{BACKEND: custom, "AIRFLOW__XCOM_BACKEND__PURGE_FAILURES": "ignore"}).is_fixed_by_its_word(
+        "custom.settings", "AIRFLOW__XCOM_BACKEND__PURGE_FAILURES is 'ignore'", "_PURGE_FAILURES=log"
     )
 
 
@@ -163,38 +171,37 @@ def test_process_without_env_file(on_s3: Any, monkeypatch: pytest.MonkeyPatch) -
     on_s3.is_healthy()  # as `--env-file .env` reads them; test_command.py does it to the letter
 
 
-def test_env_file_changed_since_the_start(on_s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_env_file_changed_since_the_start(on_s3: Any) -> None:
     on_s3.write_env({THRESHOLD: "5000"})
-    on_s3.has("settings.env_file", f"{THRESHOLD} is '1000' here and '5000' in .env", "astro dev restart")
-    monkeypatch.setenv(THRESHOLD, "5000")  # the restart
-    on_s3.is_healthy()
+    on_s3.is_fixed_by_its_word(
+        "settings.env_file", f"{THRESHOLD} is '1000' here and '5000' in .env", "astro dev restart"
+    )
 
 
 def test_set_twice_in_airflow_cfg(on_s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cfg = tmp_path / "airflow.cfg"
     cfg.write_text("[common.io]\nxcom_objectstorage_threshold = 5\n")
     monkeypatch.setenv("AIRFLOW_CONFIG", str(cfg))
-    on_s3.has("settings.sources", "the environment wins", f"remove from {cfg}: xcom_objectstorage_threshold")
+    fix = f"remove from {cfg}: xcom_objectstorage_threshold"
+    on_s3.is_fixed_by_its_word("settings.sources", "the environment wins", fix)
     # Airflow 2 writes the provider's default into a new airflow.cfg: nobody chose it.
     cfg.write_text("[common.io]\nxcom_objectstorage_threshold = -1\n")
     on_s3.is_healthy()
 
 
 def test_set_twice_in_dockerfile(on_s3: Any) -> None:
-    image = "FROM astrocrpublic.azurecr.io/runtime:3.3-8\n"
-    on_s3.write("Dockerfile", f"{image}ENV {THRESHOLD}=5\n")
-    on_s3.has("settings.sources", "'5' in the Dockerfile: .env wins", f"remove from Dockerfile: ENV {THRESHOLD}")
-    on_s3.write("Dockerfile", image)
-    on_s3.is_healthy()
+    on_s3.write("Dockerfile", f"FROM astrocrpublic.azurecr.io/runtime:3.3-8\nENV {THRESHOLD}=5\n")
+    fix = f"remove from Dockerfile: ENV {THRESHOLD}"
+    on_s3.is_fixed_by_its_word("settings.sources", "'5' in the Dockerfile: .env wins", fix)
 
 
 def test_set_twice_in_env_file(on_s3: Any) -> None:
     file = on_s3.root / ".env"
     text = file.read_text()
     file.write_text(f"{THRESHOLD}=5\n{text}")
-    on_s3.has("settings.sources", "stands twice in .env (lines 1 and 4): the last one wins", "remove from .env: line 1")
-    file.write_text(text)
-    on_s3.is_healthy()
+    seen = "stands twice in .env (lines 1 and 4): the last one wins"
+    on_s3.is_fixed_by_its_word("settings.sources", seen, "remove from .env: line 1")
+    assert file.read_text() == text
 
 
 @pytest.mark.parametrize("ending", ["CMD", "SECRET"])
@@ -330,9 +337,8 @@ def test_threshold_out_of_reach(on_s3: Any) -> None:
 def test_threshold_on_remote_execution(on_s3: Any, written: str, seen: str) -> None:
     values = "commonEnv:\n  - name: {}\n    value: {}\n"
     on_s3.write("remote-execution/values.yaml", values.format(THRESHOLD, written))
-    on_s3.has("threshold.remote", seen, 'value: "0"')
-    on_s3.write("remote-execution/values.yaml", values.format(THRESHOLD, '"0"'))
-    on_s3.is_healthy()
+    on_s3.is_fixed_by_its_word("threshold.remote", seen, 'value: "0"')
+    assert "threshold.remote" in on_s3.of("ok")
 
 
 # --- compression ----------------------------------------------------------------------------------------------
@@ -345,16 +351,25 @@ def test_unknown_compression(on_s3: Any, name: str, right: str) -> None:
     )
 
 
-def test_codec_without_its_package(on_s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fsspec.utils import compressions
+@pytest.mark.parametrize("backend", [PROVIDER, "include.xcom_backend.XComBackend"], ids=["provider", "custom"])
+@pytest.mark.parametrize(("name", "package"), [("lz4", "lz4"), ("snappy", "python-snappy"), ("zstd", "zstandard")])
+def test_codec_without_its_package(
+    on_s3: Any, monkeypatch: pytest.MonkeyPatch, name: str, package: str, backend: str
+) -> None:
+    """The package is installed: fsspec forgets it, and to follow the fix is to let it register the codec again."""
+    from fsspec.compression import compr
 
-    on_s3.set(**{COMPRESSION: "lz4"})
-    with monkeypatch.context() as missing:  # what fsspec has when the package is not installed
-        for suffix in [suffix for suffix, name in compressions.items() if name == "lz4"]:
-            missing.delitem(compressions, suffix)
-        on_s3.has("compression.package", "lz4 needs the package lz4", "requirements.txt: lz4")
-    if "lz4" in compressions.values():
-        on_s3.is_healthy()
+    def install(named: str) -> None:
+        assert named == package
+        assert version(named)
+        monkeypatch.setitem(compr, name, codec)
+
+    codec = compr[name]
+    monkeypatch.delitem(compr, name)
+    on_s3.restore = install
+    on_s3.set(**{COMPRESSION: name, BACKEND: backend})
+    on_s3.is_fixed_by_its_word("compression.package", f"{name} needs the package {package}", "requirements.txt: ")
+    assert "roundtrip.big" in on_s3.of("ok")
 
 
 def test_zip_that_does_not_compress(on_s3: Any) -> None:

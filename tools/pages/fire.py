@@ -91,7 +91,9 @@ def render() -> str:
     cases, deadline = read(), json.loads(OUTCOMES.read_text(encoding="utf-8"))["deadline"]
     lines = [
         HEAD.format(deadline=deadline),
-        "| What is done | Backend | What becomes of it | Seconds | What the user sees |",
+        summary({name: case.outcomes for name, case in cases.items()}),
+        "## Each fault\n",
+        "| What is done | Backend | Outcome | Seconds | What the user sees |",
     ]
     lines += ["| --- | --- | --- | --: | --- |"]
     for case in cases.values():
@@ -101,7 +103,7 @@ def render() -> str:
                 f"| {cell(title)} | {NAMES[backend]} | {emphasis(outcome.kind)} | {outcome.seconds:.0f} | "
                 f"{cell(shorten(outcome.seen))} |"
             )
-    return "\n".join(lines) + "\n\n" + summary({name: case.outcomes for name, case in cases.items()})
+    return "\n".join(lines) + "\n"
 
 
 def summary(outcomes: dict[str, dict[str, Outcome]]) -> str:

@@ -121,7 +121,7 @@ def settle(page: Page) -> None:
 
 
 def draw_doctor() -> None:
-    """Draw the table that the doctor prints in the project of the demo, after a run."""
+    """Draw what the doctor prints in the project of the demo."""
     project, python = ROOT / ".demo" / "xcom-demo-aws", ROOT / ".venv-aws" / "bin" / "python"
     if not project.exists() or not python.exists():
         subprocess.run([*DEMO, "cloud=aws"], check=True)

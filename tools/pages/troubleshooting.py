@@ -63,6 +63,8 @@ saw, why that matters, and the fix:
     ./airflow.sh python -m include.xcom_doctor
     ```
 
+![A finding of the doctor: there is no bucket of this name, but one like it](../images/shots/doctor.svg)
+
 On the workers of a deployment, and on Remote Execution Agents, trigger the Dag `xcom_doctor`: its report is in the task
 log. The doctor changes no setting, shows no secret, and leaves nothing behind in the bucket.
 

@@ -101,7 +101,9 @@ def custom_settings(situation: Situation) -> Outcome:
     try:
         module.settings.__wrapped__()
     except module.XComSettingsError as error:
-        return finding(str(error))
+        told = re.match(r"(\w+)\W.*A good (name|value): (\S+)$", str(error), re.DOTALL)
+        fixes = {"name": "rename in .env: {0} -> {2}", "value": "set in .env: {0}={2}"}
+        return finding(str(error), fixes[told[2]].format(*told.groups()) if told else "")
     return ok("the custom class has read all its settings")
 
 
