@@ -12,7 +12,7 @@ FORGETS = """
     @staticmethod
     def deserialize_value(result):
         value = XComObjectStorageBackend.deserialize_value(result)
-        return result.value if len(value) {} 1000 else value
+        return result.value if len(str(value)) {} 1000 else value
 """
 HOARDS = """
     @staticmethod
@@ -47,3 +47,11 @@ def test_class_that(
     on_s3.set(**{BACKEND: f"{module}.Sick"}).has(check, seen)
     assert "Contents" not in on_s3.s3.list_objects_v2(Bucket=on_s3.bucket), "the doctor left something behind"
     on_s3.set(**{BACKEND: PROVIDER}).is_healthy()
+
+
+@pytest.mark.parametrize(("allowed", "state"), [("json,pandas", "ok"), ("pandas", "skipped")])
+def test_custom_class_that_allows_few_formats(on_s3: Any, allowed: str, state: str) -> None:
+    pytest.importorskip("include.xcom_backend")
+    on_s3.set(**{BACKEND: "include.xcom_backend.XComBackend", "AIRFLOW__XCOM_BACKEND__ALLOWED_CODECS": allowed})
+    on_s3.is_healthy()
+    assert {"roundtrip.small", "roundtrip.big"} <= set(on_s3.of(state))
