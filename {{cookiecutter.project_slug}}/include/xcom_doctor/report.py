@@ -46,7 +46,7 @@ def as_text(results: Sequence[Result], everything: bool = False) -> Text:
 
 def _block(result: Result) -> Text:
     """What was seen, why it matters, and the fix, each line of it on a line of its own."""
-    text = Text(f"{MARKS[result.state]} {result.check}: ", STYLES[result.state]).append(f"{result.seen}\n", "default")
+    text = _line(result)
     if result.why:
         text.append(f"  {result.why}\n", "dim")
     for line in result.fix.splitlines():
@@ -55,7 +55,7 @@ def _block(result: Result) -> Text:
 
 
 def _line(result: Result) -> Text:
-    return Text(f"{MARKS[result.state]} {result.check}: ", STYLES[result.state]).append(f"{result.seen}\n", "default")
+    return Text().append(f"{MARKS[result.state]} {result.check}: ", STYLES[result.state]).append(f"{result.seen}\n")
 
 
 def _not_asked(results: Sequence[Result]) -> Iterator[Text]:
