@@ -300,7 +300,7 @@ FIXES: dict[str, Callable[..., object]] = {
     r"a maintained Runtime in the Dockerfile": lambda patient: rewrite(
         patient, "Dockerfile", lambda text: re.sub(r"FROM .*", "FROM astrocrpublic.azurecr.io/runtime:3.3-8", text)
     ),
-    r"add a lifecycle rule": lambda patient: harden(patient.s3, patient.bucket),  # type: ignore[attr-defined]
+    r"add a lifecycle rule": lambda patient: harden(patient.s3, patient.bucket),
     r"set in \.env: (\w+)=([^\s,;]*)": lambda patient, name, value: patient.set(**{name: value}),
     r"rename in \.env: (\S+) -> (\w+)": rename,
     r"remove from \.env: line (\d+)": lambda patient, line: rewrite(

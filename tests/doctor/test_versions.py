@@ -73,7 +73,12 @@ def test_known_bad_pair(
 
     monkeypatch.setattr(situation, "load_airflow", as_version)
     laid = [install(name, version) for name, version in packages.items()]
-    on_s3.restore = lambda _: [forget_path(info) for info in laid]  # what lies behind them is the tested version
+
+    def restore(_: str) -> None:  # what lies behind them is the tested version
+        for info in laid:
+            forget_path(info)
+
+    on_s3.restore = restore
     on_s3.fix(on_s3.has("versions.pairs", seen, fix, only=["versions.pairs"]))
     if airflow[:4] not in ("2.11", "3.4."):  # for those the installed packages are of another Airflow
         on_s3.is_healthy(only=["versions.pairs"])
