@@ -195,6 +195,11 @@ class Airflow:
         self.until(lambda: self.query(question, dag_id, run_id) != [], f"{run_id} of {dag_id} does not end")
         return str(self.query(question, dag_id, run_id)[0][0])
 
+    def logs(self, dag_id: str) -> str:
+        """Return the ends of the logs of all tasks of a Dag, and of the processes."""
+        files = [*(self.folder / "home" / "logs").rglob(f"dag_id={dag_id}/**/*.log"), *self.folder.glob("*.log")]
+        return "\n".join(f"{file}:\n{file.read_text(errors='replace')[-3000:]}" for file in files)
+
     def state(self, dag_id: str, run_id: str, task_id: str) -> str:
         """Return the state of a task instance."""
         question = "SELECT state FROM task_instance WHERE dag_id = ? AND run_id = ? AND task_id = ?"

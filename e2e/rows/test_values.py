@@ -48,7 +48,8 @@ def test_every_value_comes_back_as_it_was_pushed(airflow: Airflow, threshold: st
     told = airflow.folder / f"told{threshold}.json"
     airflow.restart_scheduler(**{THRESHOLD: threshold, "TOLD": str(told)})
     day = 2 + int(threshold)
-    assert airflow.run("all_values", f"threshold{threshold}", f"2024-02-{day:02}T00:00:00+00:00") == "success"
+    state = airflow.run("all_values", f"threshold{threshold}", f"2024-02-{day:02}T00:00:00+00:00")
+    assert state == "success", airflow.logs("all_values")
     right, wrong = json.loads(told.read_text())
     assert wrong == []
     assert right >= 400
