@@ -15,6 +15,7 @@ from include.xcom_backend.reference import (
     InvalidReferenceError,
     Location,
     resembles_provider_url,
+    words,
 )
 
 pytestmark = pytest.mark.usefixtures("configure")
@@ -255,3 +256,27 @@ def test_own_folder_can_be_read_without_airflow(tmp_path: Path) -> None:
     )
     assert path.name.startswith("return_value.")
     assert path.suffix == ".json"
+
+
+def test_a_row_says_first_what_the_value_is_also_where_jsonb_sorts_its_keys() -> None:
+    row = reference(push({"numbers": list(range(1000))}))
+    assert next(iter(row)) == "is"
+    assert min(row, key=lambda key: (len(key), key)) == "is"
+    assert row["is"] == "dict of 1, JSON, 3.9 kB"
+    assert pull(encoded({key: value for key, value in row.items() if key != "is"})) == {"numbers": list(range(1000))}
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (
+            {"summary": {"type": "numpy.ndarray", "shape": [3, 4_000]}, "codec": "numpy", "size": 96_128},
+            "ndarray 3 x 4,000, .npy, 96.1 kB",
+        ),
+        ({"summary": {"type": "str", "length": 5_000}, "codec": "text", "size": 999}, "str of 5,000, 999 B"),
+        ({"summary": {}, "codec": "mine", "size": 2 * 10**9}, "value, mine, 2.0 GB"),
+        ({"summary": {"type": ["x"], "shape": "x"}, "codec": "a\nb", "size": None}, "['x'], a\\nb, 0 B"),
+    ],
+)
+def test_words_about_any_row_are_one_line(row: dict[str, Any], said: str) -> None:
+    assert words(row) == said
