@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
-from custom_xcom import Configure
+from custom_xcom import Configure, push, reference
 
 from include.xcom_backend.compat import AIRFLOW_2
 from include.xcom_backend.deployment import mark_of
@@ -120,3 +120,29 @@ def test_100_000_objects_take_few_requests_and_flat_memory(site: type[Site]) -> 
     assert all("/key99." in path for path in site.deleted)
     assert site.asked == {"pages of the listing": 100, "questions to Airflow": RUNS + 1, "deletions": RUNS}
     assert added < MEMORY
+
+
+def test_a_run_tells_what_is_in_the_store_and_of_which_dags_the_mirror_differs(
+    monkeypatch: pytest.MonkeyPatch, configure: Configure, tmp_path: Path
+) -> None:
+    from include.xcom_backend.cleanup import Contents, clean
+
+    monkeypatch.setenv("AIRFLOW_VAR_XCOM_BACKEND_DEPLOYMENT", DEPLOYMENT)
+    configure(path=f"file://{tmp_path}/primary", mirror=f"file://{tmp_path}/mirror")
+    for run in ("one", "two"):
+        push("x" * 100, dag_id="small", run_id=run, task_id="task")
+    for task in ("first", "second"):
+        row = push("x" * 1000, dag_id="big", run_id="one", task_id=task)
+    Path(reference(row)["paths"][1].removeprefix("file://")).unlink()
+    contents = Contents()
+    clean(None, contents=contents)
+    told = json.loads(json.dumps(contents.told()))
+    tasks = [{"task_id": task, "objects": 1, "bytes": 1000} for task in ("first", "second")]
+    big = {"dag_id": "big", "runs": 1, "objects": 2, "bytes": 2000}
+    small = {"dag_id": "small", "runs": 2, "objects": 2, "bytes": 200}
+    assert [{**dag, "tasks": sorted(dag["tasks"], key=str)} for dag in told["dags"]] == [
+        {**big, "tasks": sorted(tasks, key=str)},
+        {**small, "tasks": [{"task_id": "task", "objects": 2, "bytes": 200}]},
+    ]
+    assert (told["mirrors"], told["differ"], told["ages"]) == (1, ["big"], {"less than a day": 4})
+    assert [one["bytes"] for one in told["biggest"]] == [1000, 1000, 100, 100]

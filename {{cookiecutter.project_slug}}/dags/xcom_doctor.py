@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import Any
 
-from airflow.providers.common.compat.sdk import Param, dag, task
+from airflow.providers.common.compat.sdk import Param, dag, get_current_context, task
 from pendulum import datetime
 
 log = logging.getLogger("airflow.task")
@@ -26,8 +27,13 @@ def xcom_doctor() -> None:
         """Fail with the number of findings, so that a sick worker is red in the grid."""
         # Imported here: the doctor loads the filesystems, and a Dag file is parsed every few seconds.
         from include.xcom_doctor import Situation, examine, exit_code, report
+        from include.xcom_shared import REPORT
 
         results = examine(Situation(ambient=bool((params or {}).get("ambient"))))
+        bad = [result.as_dict() for result in results if result.state not in {"ok", "skipped"}]
+        context: Any = get_current_context()
+        with suppress(Exception):  # what it found may be that no XCom can be pushed
+            context["ti"].xcom_push(key=REPORT, value={"summary": report.summary(results), "results": bad})
         log.info("XCom doctor on this worker:\n%s", report.as_text(results, everything=True))
         if exit_code(results):
             raise RuntimeError(f"XCom doctor: {report.summary(results)}; the report above says how to fix them")

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+REPORT = "xcom_report"  # the key under which the Dags xcom_cleanup and xcom_doctor leave what they found
 ZSTD_LEVEL = 1  # fsspec's writer takes 10, which is 20 times slower for a fifth less
 
 
@@ -15,9 +16,9 @@ def stays_in_database(key: str | None) -> bool:
     """Tell whether XComs of this key must stay in the metadata database, whatever the threshold.
 
     The scheduler reads which tasks a branch or a short circuit skipped, and the API server reads a task's links, from
-    the row itself: a path there would mean "nothing was skipped". These values are small.
+    the row itself: a path there would mean "nothing was skipped". So do pages with REPORT. These values are small.
     """
-    return key in {"skipmixin_key", "past_depends_met", "trigger_run_id"} or str(key).startswith("_link_")
+    return key in {"skipmixin_key", "past_depends_met", "trigger_run_id", REPORT} or str(key).startswith("_link_")
 
 
 @dataclass(frozen=True)
