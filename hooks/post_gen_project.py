@@ -61,7 +61,8 @@ def show(answers: dict[str, Any]) -> None:
 
 
 # Folders cannot be chosen by name as files can: these are empty where what is in them was not asked for.
-for folder in ("include/xcom_backend", "infra", "remote-execution", ".github/workflows", ".github"):
+EMPTY = "include/xcom_backend", "infra", "plugins/xcom_explorer", "remote-execution", ".github/workflows", ".github"
+for folder in EMPTY:
     with suppress(OSError):
         Path(folder).rmdir()
 

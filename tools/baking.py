@@ -24,7 +24,7 @@ CLOUDS = CHOICES["cloud"]
 # The questions whose answers decide together what a project is. All other questions are free text.
 INTERACTING = ("cloud", "compression", "xcom_backend", "airflow", "astro_sdk")
 # The choices that add files and change next to nothing in the others: a few bakes have them.
-ADDING = ("ci",)
+ADDING = ("ci", "explorer")
 
 MIRRORS = {
     "aws": "gs://my_gcp_conn@second/xcom",
@@ -61,9 +61,10 @@ def product() -> list[dict[str, Any]]:
     mirrors = [{"cloud": cloud, **mirrored, "mirror": MIRRORS[cloud]} for cloud in CLOUDS]
     plain = [answers for answers in taken if answers["compression"] == "none"]
     workflows = [{**answers, "ci": "github"} for answers in plain if answers["xcom_backend"] == "object_storage"]
+    explorers = [{**answers, "explorer": True} for answers in plain if answers["airflow"] == "3"]
     second = [{"cloud": cloud, **mirrored, "mirror": SECOND_STORES[cloud]} for cloud in SECOND_STORES]
     agents = [{**answers, "remote_execution": True} for answers in [*taken, *second] if has_agents(answers)]
-    return list(in_pairs(taken)) + clears + mirrors + workflows + agents
+    return list(in_pairs(taken)) + clears + mirrors + workflows + agents + explorers
 
 
 def in_pairs(taken: Iterable[Answers]) -> Iterator[dict[str, Any]]:

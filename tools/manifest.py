@@ -62,6 +62,7 @@ CONDITIONS = {
     ),
     "astro_sdk": Condition("`astro_sdk=true`", lambda answers: bool(answers.get("astro_sdk"))),
     "remote_execution": Condition("`remote_execution=true`", lambda answers: bool(answers.get("remote_execution"))),
+    "explorer": Condition("`explorer=true`", lambda answers: bool(answers.get("explorer"))),
 }
 # One line about each file that has no first line of its own to say it.
 ABOUT = {
@@ -85,6 +86,13 @@ ABOUT = {
     "packages.txt": "Debian packages for the image; empty",
     "plugins/.gitkeep": "keeps the folder in Git",
     "include/xcom_doctor/checks.toml": "the texts of the checks: what you see, why, and the fix",
+    "plugins/xcom_explorer/.airflowignore": "which of these files Airflow loads as a plugin: one",
+    "plugins/xcom_explorer/common.js": "what the scripts of both pages share",
+    "plugins/xcom_explorer/explorer.css": "the style of both pages, light and dark",
+    "plugins/xcom_explorer/storage.html": 'the page "XCom storage"',
+    "plugins/xcom_explorer/storage.js": "its script: a chart, tables, and what the doctor said",
+    "plugins/xcom_explorer/values.html": 'the tab "XCom values"',
+    "plugins/xcom_explorer/values.js": "its script: the list, and a view for each kind of value",
     "pyproject.toml": "settings of pytest, ruff and mypy",
     "requirements.txt": "what the XCom backend needs, pinned as tested",
     "requirements-dev.txt": "what the tests need, the emulator of your cloud among it",

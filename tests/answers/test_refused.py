@@ -18,6 +18,7 @@ REFUSED: list[tuple[dict[str, str | bool], dict[str, str]]] = [
     ({"mirror": "gs://my_gcp_conn@second/xcom", "xcom_backend": "object_storage"}, {}),
     ({"astro_sdk": True, "airflow": "3"}, {}),
     ({"remote_execution": True, "airflow": "2"}, {}),
+    ({"explorer": True, "airflow": "2"}, {}),
     ({"remote_execution": True, "cloud": "local"}, {}),
     ({"remote_execution": True, "mirror": "file:///srv/second"}, {"xcom_backend": "custom"}),
     *[

@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,39 @@ def read_shell(text: str) -> str:
     return text
 
 
+class Page(HTMLParser):
+    """Fails where an element does not end in its turn."""
+
+    def __init__(self) -> None:
+        """Start with nothing open."""
+        super().__init__()
+        self.opened: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Open an element, if it is of those that end."""
+        if tag not in {"meta", "link", "input"}:
+            self.opened.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        """End the element that was opened last."""
+        assert self.opened.pop() == tag
+
+
+def read_page(text: str) -> None:
+    """Parse HTML; in it may be no script and no style of its own, which the page's policy refuses."""
+    page = Page()
+    page.feed(text)
+    page.close()
+    assert page.opened == []
+    assert not re.search(r"<style|<script>| style=| on\w+=", text)
+
+
+def read_brackets(text: str) -> None:
+    """Parse of a script or a style what there is to parse without a browser: every bracket has its other one."""
+    for one, other in ("{}", "()", "[]"):
+        assert text.count(one) == text.count(other), one + other
+
+
 PARSERS: dict[str, Callable[[str], Any]] = {
     ".env": read_env,
     ".env.example": read_env,
@@ -145,6 +179,9 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     ".airflowignore": read_lines,
     ".gitkeep": read_lines,
     "*.cfg": lambda text: configparser.ConfigParser().read_string(text),
+    "*.css": read_brackets,
+    "*.html": read_page,
+    "*.js": read_brackets,
     "*.csv": lambda text: list(csv.DictReader(io.StringIO(text))),
     "*.json": json.loads,
     "*.md": read_markdown,
@@ -204,7 +241,7 @@ def test_python_files_are_those_of_the_template_byte_for_byte(answers: Answers, 
     """Also those with a condition in their name, which cookiecutter renders whatever `_copy_without_render` says."""
     sources = emitted_names(answers)
     for path, content in files_of(bake(**answers)).items():
-        if path.endswith((".py", "checks.toml", "-lock.json")):
+        if path.endswith((".py", ".css", ".html", ".js", "checks.toml", "-lock.json")):
             assert content == (PROJECT_TEMPLATE / sources[path]).read_bytes(), path
 
 

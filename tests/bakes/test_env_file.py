@@ -118,6 +118,8 @@ def test_all_readers_agree_about_every_variable(answers: Answers, bake: Bake) ->
         assert values.pop("AIRFLOW__CORE__ALLOWED_DESERIALIZATION_CLASSES") == "airflow.* astro.*"
         sqlite = json.loads(values.pop("AIRFLOW_CONN_ASTRO_SDK_SQLITE"))
         assert sqlite == {"conn_type": "sqlite", "host": "/tmp/astro_sdk_xcom.db"}  # noqa: S108
+    if answers.get("explorer"):
+        assert values.pop("AIRFLOW__XCOM_EXPLORER__READ_VALUES") == str(not answers.get("remote_execution"))
     expected = {connection_id.upper(): conn_type} if connection_id else {}
     if answers.get("mirror"):
         assert values.pop("AIRFLOW__XCOM_BACKEND__MIRROR") == answers["mirror"]

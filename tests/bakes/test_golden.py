@@ -19,7 +19,7 @@ GOLDEN = ROOT / "tests" / "golden"
 ENDING = ".golden"
 # Compared in test_bakes.py: what is copied and not rendered, with the template; the example, with its twin .env.
 # Compared in test_requirements.py: the constraints, with the lock.
-NOT_GOLDEN = (".py", "checks.toml", "-lock.json", ".env.example", "constraints.txt")
+NOT_GOLDEN = (".py", "checks.toml", ".css", ".html", ".js", "-lock.json", ".env.example", "constraints.txt")
 
 BASES: dict[str, Answers] = {cloud: {"cloud": cloud} for cloud in CLOUDS}
 VARIANTS: dict[str, Answers] = {
@@ -28,9 +28,15 @@ VARIANTS: dict[str, Answers] = {
     "azure-airflow2": {"cloud": "azure", "airflow": "2"},
     "local-airflow2-astro-sdk": {"cloud": "local", "airflow": "2", "astro_sdk": True},
     "gcp-zstd-threshold-0": {"cloud": "gcp", "compression": "zstd", "threshold": "0"},
+    "local-explorer": {"cloud": "local", "explorer": True},
     "aws-remote-execution-ci": {"cloud": "aws", "remote_execution": True, "ci": "github"},
     "gcp-remote-execution": {"cloud": "gcp", "remote_execution": True},
-    "azure-remote-execution-custom": {"cloud": "azure", "remote_execution": True, "xcom_backend": "custom"},
+    "azure-remote-execution-custom": {
+        "cloud": "azure",
+        "remote_execution": True,
+        "xcom_backend": "custom",
+        "explorer": True,
+    },
     "local-gzip-threshold-minus-1-absolute": {
         "cloud": "local",
         "compression": "gzip",

@@ -57,6 +57,18 @@ def test_missing_truncated_altered_or_grown_object_is_an_error(base: str) -> Non
     assert pull(row) == {"a": list(range(100))}
 
 
+def test_an_object_comes_in_pieces_for_who_does_not_keep_it(base: str) -> None:
+    data = os.urandom(3 * 2**20 + 1)
+    push(data)
+    [key] = objects(base)
+    pieces = list(store_of(base).chunks(key))
+    assert b"".join(pieces) == data
+    assert len(pieces) > 1
+    store_of(base).delete(key)
+    with pytest.raises(FileNotFoundError):
+        next(store_of(base).chunks(key))
+
+
 # ---------------------------------------------------------------- mirrors
 
 

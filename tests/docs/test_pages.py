@@ -33,6 +33,7 @@ OTHERS = {
     "AIRFLOW__CORE__ENABLE_XCOM_PICKLING",
     "AIRFLOW__CORE__MAX_MAP_LENGTH",
     "AIRFLOW__ASTRO_SDK__XCOM_STORAGE_CONN_ID",
+    "AIRFLOW__XCOM_EXPLORER__READ_VALUES",
 }
 # A page that is about wrong names, and one whose names the doctor's checks are about.
 ABOUT_WRONG_NAMES = {"tutorial-errors.md", "troubleshooting.md"}

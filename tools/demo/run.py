@@ -105,6 +105,8 @@ def main() -> None:
         if arguments.ui:
             with web_ui() as url:
                 pages = [xcom_page(url, dag_id, trigger(url, dag_id)) for dag_id in DAG_IDS]
+                if Path("plugins", "xcom_explorer").exists():
+                    pages.append(pages[0].removesuffix("/xcom") + "/plugin/xcom-values")
                 for dag_id in DAG_IDS:
                     report(dag_id)
                 keep_open(url, pages)
@@ -138,6 +140,7 @@ def airflow_settings(settings: dict[str, str], store: ObjectStore) -> dict[str, 
         "AIRFLOW_HOME": str(HOME),
         "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME}/airflow.db",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "AWS_EC2_METADATA_DISABLED": "true",

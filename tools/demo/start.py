@@ -39,6 +39,8 @@ def main() -> int:
     if lines := list(refusals(answers)):
         sys.exit("\n".join(lines))
     cloud, airflow = answers.get("cloud", "aws"), answers.get("airflow", "3")
+    if arguments.ui and airflow == "3":
+        answers["explorer"] = "true"  # a web UI is to look at values
     astro_sdk = answers.get("astro_sdk", "no") in ("1", "true", "yes")
     custom = answers.get("xcom_backend") == "custom"
     marks = {"custom": custom, "airflow2": airflow == "2", "astro-sdk": astro_sdk}

@@ -46,6 +46,8 @@ def main() -> None:
             if not wanted or name in wanted:
                 with airflow(answers) as pages:
                     shoot(browser, pages[0], name)
+                    if name == "xcom-custom-airflow3":
+                        shoot_explorer(browser, pages[-1])
         browser.close()
     for name, answers in TERMINALS.items():
         if not wanted or name in wanted:
@@ -103,6 +105,23 @@ def shoot(browser: Browser, address: str, name: str) -> None:
         page.screenshot(path=SHOTS / "graph-airflow3.png")
     context.close()
     print(f"Made docs/images/shots/{name}.png", flush=True)
+
+
+def shoot_explorer(browser: Browser, address: str) -> None:
+    """Take pictures of the tab "XCom values", in light and in dark."""
+    for theme in ("light", "dark"):
+        size = {"width": WIDTH, "height": HEIGHT}
+        context = browser.new_context(viewport=size, device_scale_factor=2, color_scheme=theme, locale="en-GB")
+        context.set_default_timeout(60_000)
+        page = context.new_page()
+        page.goto(address)
+        frame = page.frame_locator("iframe[title='XCom values']")
+        frame.get_by_role("button", name="big_obj").click()
+        frame.locator(".view").wait_for()
+        settle(page)
+        page.screenshot(path=SHOTS / f"explorer-{theme}.png")
+        context.close()
+        print(f"Made docs/images/shots/explorer-{theme}.png", flush=True)
 
 
 def settle(page: Page) -> None:

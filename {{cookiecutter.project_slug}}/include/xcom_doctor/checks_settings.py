@@ -13,7 +13,7 @@ from include.xcom_doctor.situation import BACKEND, COMPRESSION, PATH, SETTINGS, 
 # The shortest forms people write without section and prefix.
 _BARE = {"xcom_backend": BACKEND} | {name.rpartition("__")[2].lower(): name for name in (PATH, THRESHOLD, COMPRESSION)}
 # Sections that other software owns; Airflow itself never reads them.
-_FOREIGN = ("ASTRONOMER", "ASTRO", "XCOM_BACKEND", "XCOM_DOCTOR")
+_FOREIGN = ("ASTRONOMER", "ASTRO", "XCOM_BACKEND", "XCOM_DOCTOR", "XCOM_EXPLORER")
 # Of common-io 1.11.0: Airflow 2.11 does not tell a provider's defaults. All other options have none.
 _PROVIDER_DEFAULTS = {"xcom_objectstorage_threshold": "-1"}
 
