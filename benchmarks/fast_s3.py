@@ -125,6 +125,7 @@ def serve(connection: socket.socket) -> None:
         connection.sendall(f"{head}Content-Length: {len(content)}\r\n\r\n".encode())
         if method != "HEAD":
             connection.sendall(content)
+        counts["given"] += len(content) if method == "GET" and target != "/-/counts" else 0
     connection.close()
 
 

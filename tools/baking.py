@@ -64,7 +64,8 @@ def product() -> list[dict[str, Any]]:
     explorers = [{**answers, "explorer": True} for answers in plain if answers["airflow"] == "3"]
     second = [{"cloud": cloud, **mirrored, "mirror": SECOND_STORES[cloud]} for cloud in SECOND_STORES]
     agents = [{**answers, "remote_execution": True} for answers in [*taken, *second] if has_agents(answers)]
-    return list(in_pairs(taken)) + clears + mirrors + workflows + agents + explorers
+    examples = [{**answers, "examples": True} for answers in plain if answers["xcom_backend"] == "custom"]
+    return list(in_pairs(taken)) + clears + mirrors + workflows + agents + explorers + examples
 
 
 def in_pairs(taken: Iterable[Answers]) -> Iterator[dict[str, Any]]:

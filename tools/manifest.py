@@ -51,6 +51,10 @@ CONDITIONS = {
         lambda answers: is_custom(answers) and has_clear(answers),
     ),
     "__clear_2": Condition("`clear_override=true` and `airflow=2`", has_clear),
+    "__examples": Condition(
+        "`examples=true` (and `xcom_backend=custom`)",
+        lambda answers: is_custom(answers) and bool(answers.get("examples")),
+    ),
     "__infra": Condition("`cloud` other than `local`", lambda answers: cloud_of(answers) != "local"),
     "__aws": Condition("`cloud=aws`", lambda answers: cloud_of(answers) == "aws"),
     "__gcp": Condition("`cloud=gcp`", lambda answers: cloud_of(answers) == "gcp"),

@@ -16,6 +16,7 @@ from tools.baking import CONFIG, MIRRORS, ROOT, as_typed, clean_environment, com
 # For each row of the table, answers that it is about, and what it takes beside them for no other row to be about them.
 REFUSED: list[tuple[dict[str, str | bool], dict[str, str]]] = [
     ({"mirror": "gs://my_gcp_conn@second/xcom", "xcom_backend": "object_storage"}, {}),
+    ({"examples": True, "xcom_backend": "object_storage"}, {}),
     ({"astro_sdk": True, "airflow": "3"}, {}),
     ({"remote_execution": True, "airflow": "2"}, {}),
     ({"explorer": True, "airflow": "2"}, {}),

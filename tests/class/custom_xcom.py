@@ -6,10 +6,14 @@ asks for ``cloud`` runs only on those of them that are no folder.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -170,3 +174,73 @@ def run_python(script: str) -> str:
     command = [sys.executable, "-W", "ignore", "-c", script]
     result = subprocess.run(command, cwd=PROJECT, check=True, timeout=120, capture_output=True, text=True)
     return result.stdout.strip()
+
+
+class Relay:
+    """Stands in front of an HTTP server: counts what reaches it, and cuts what it answers where a test says so."""
+
+    def __init__(self, port: int) -> None:
+        """Start to listen."""
+        self.lines: list[str] = []
+        self.given = 0  # bytes of all answers
+        self.cuts: list[int] = []  # bytes after which the next answers end
+        self._target = port
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = self._server.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._server.accept()
+            except OSError:
+                return
+            upstream = socket.create_connection(("127.0.0.1", self._target))
+            threading.Thread(target=self._pump, args=(client, upstream, True), daemon=True).start()
+            threading.Thread(target=self._pump, args=(upstream, client, False), daemon=True).start()
+
+    def _pump(self, source: socket.socket, target: socket.socket, asks: bool) -> None:
+        given = 0
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                given += len(data)
+                self.given += 0 if asks else len(data)
+                if not asks and self.cuts and given > self.cuts[0]:
+                    self.cuts.pop(0)
+                    break
+                if asks:
+                    words = data.split(b"\r\n", 1)[0].decode("latin-1").split(" ")
+                    if len(words) == 3 and words[2].startswith("HTTP/"):
+                        self.lines.append(" ".join(words[:2]))
+                target.sendall(data)
+        for end in (source, target):  # close() alone says nothing to a peer while the other thread still reads
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        target.close()
+
+    def take(self) -> list[str]:
+        """Return the requests since the last time."""
+        lines, self.lines = self.lines, []
+        return lines
+
+    def close(self) -> None:
+        """Stop to listen."""
+        self._server.close()
+
+
+def port_of(connection: str) -> int:
+    """Return the port of the emulator that a connection leads to."""
+    found = re.search(r"127\.0\.0\.1:(\d+)", connection)
+    assert found
+    return int(found[1])
+
+
+@pytest.fixture
+def relay(cloud: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Relay]:
+    """What the connection leads to, in front of the store."""
+    variable = connection_variable(cloud)
+    port = port_of(os.environ[variable])
+    relay = Relay(port)
+    monkeypatch.setenv(variable, os.environ[variable].replace(f"127.0.0.1:{port}", f"127.0.0.1:{relay.port}"))
+    yield relay
+    relay.close()

@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +19,11 @@ from conftest import PROJECT
 from custom_xcom import (
     COORDINATES,
     Configure,
+    Relay,
     connection_variable,
     encoded,
     objects,
+    port_of,
     pull,
     purge,
     push,
@@ -171,74 +171,6 @@ def test_same_key_pushed_again_leaves_the_first_row_readable(base: str) -> None:
 
 
 # ---------------------------------------------------------------- one request each, no bucket made
-
-
-class Relay:
-    """Stands in front of an HTTP server: counts what reaches it, and cuts what it answers where a test says so."""
-
-    def __init__(self, port: int) -> None:
-        """Start to listen."""
-        self.lines: list[str] = []
-        self.cuts: list[int] = []  # bytes after which the next answers end
-        self._target = port
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.port = self._server.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._server.accept()
-            except OSError:
-                return
-            upstream = socket.create_connection(("127.0.0.1", self._target))
-            threading.Thread(target=self._pump, args=(client, upstream, True), daemon=True).start()
-            threading.Thread(target=self._pump, args=(upstream, client, False), daemon=True).start()
-
-    def _pump(self, source: socket.socket, target: socket.socket, asks: bool) -> None:
-        given = 0
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                given += len(data)
-                if not asks and self.cuts and given > self.cuts[0]:
-                    self.cuts.pop(0)
-                    break
-                if asks:
-                    words = data.split(b"\r\n", 1)[0].decode("latin-1").split(" ")
-                    if len(words) == 3 and words[2].startswith("HTTP/"):
-                        self.lines.append(" ".join(words[:2]))
-                target.sendall(data)
-        for end in (source, target):  # close() alone says nothing to a peer while the other thread still reads
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-        target.close()
-
-    def take(self) -> list[str]:
-        """Return the requests since the last time."""
-        lines, self.lines = self.lines, []
-        return lines
-
-    def close(self) -> None:
-        """Stop to listen."""
-        self._server.close()
-
-
-def port_of(connection: str) -> int:
-    """Return the port of the emulator that a connection leads to."""
-    found = re.search(r"127\.0\.0\.1:(\d+)", connection)
-    assert found
-    return int(found[1])
-
-
-@pytest.fixture
-def relay(cloud: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Relay]:
-    """What the connection leads to, in front of the store."""
-    variable = connection_variable(cloud)
-    port = port_of(os.environ[variable])
-    relay = Relay(port)
-    monkeypatch.setenv(variable, os.environ[variable].replace(f"127.0.0.1:{port}", f"127.0.0.1:{relay.port}"))
-    yield relay
-    relay.close()
 
 
 def test_one_request_each(cloud: str, relay: Relay, configure: Configure) -> None:

@@ -35,6 +35,7 @@ PROJECTS: dict[str, Answers] = {
         "xcom_backend": "custom",
         "compression": "zstd",
         "mirror": "gs://my_gcp_conn@my-mirror/xcom",
+        "examples": True,
     },
     "gcp-custom": {"cloud": "gcp", "xcom_backend": "custom"},
     "azure-custom": {"cloud": "azure", "xcom_backend": "custom", "compression": "gzip"},

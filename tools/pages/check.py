@@ -66,10 +66,9 @@ OVERFLOWS = """() => {
         return width <= space
     }
 }"""
-# The diagrams that have white areas or black text in them although the page is dark.
+# The diagrams that have white in them although the page is dark.
 LIGHT_DIAGRAMS = """() => [...document.querySelectorAll('svg.diagram')].filter(one =>
-    [...one.querySelectorAll('path, rect, text')].some(part =>
-        getComputedStyle(part).fill === (part.matches('text') ? 'rgb(0, 0, 0)' : 'rgb(255, 255, 255)'))
+    [...one.querySelectorAll('path, rect, text')].some(part => getComputedStyle(part).fill === 'rgb(255, 255, 255)')
 ).map(one => one.getAttribute('class'))"""
 # What people type, and a page that must be among the first three that the search finds.
 SEARCHES = {

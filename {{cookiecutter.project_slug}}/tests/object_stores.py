@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -117,8 +118,35 @@ def run_gcs_emulator() -> None:
         response["ETag"] = f'"{about["md5Hash"]}"'
         response["Last-Modified"] = formatdate(datetime.fromisoformat(about["updated"]).timestamp(), usegmt=True)
 
+    uploads: dict[str, dict[int, bytes]] = {}
+
+    def post(request: Any, response: Any, storage: Any) -> None:
+        """Begin an upload in parts, or complete it."""
+        upload = request.query.get("uploadId", [""])[0]
+        if not upload:
+            upload = str(len(uploads))
+            uploads[upload] = {}
+            answer = f"<InitiateMultipartUploadResult><UploadId>{upload}</UploadId></InitiateMultipartUploadResult>"
+        else:
+            request._data = b"".join(data for _, data in sorted(uploads.pop(upload).items()))
+            objects.xml_upload(request, response, storage)
+            answer = "<CompleteMultipartUploadResult><ETag>whole</ETag></CompleteMultipartUploadResult>"
+        response.write_file(answer.encode(), "application/xml")
+
+    def delete(request: Any, response: Any, storage: Any) -> None:
+        upload = request.query.get("uploadId", [""])[0]
+        if upload:
+            uploads.pop(upload, None)
+        else:
+            objects.delete(request, response, storage)
+
     def put(request: Any, response: Any, storage: Any) -> None:
         request._data = request.data or b""  # nothing is None there
+        upload = request.query.get("uploadId", [""])[0]
+        if upload:
+            uploads[upload][int(request.query["partNumber"][0])] = request._data
+            response["ETag"] = '"part"'
+            return
         objects.xml_upload(request, response, storage)
         if response.status == HTTPStatus.OK:
             tell(request, response, storage)
@@ -127,6 +155,10 @@ def run_gcs_emulator() -> None:
 
     def get(request: Any, response: Any, storage: Any) -> None:
         objects.download(request, response, storage)
+        wanted = re.match(r"bytes=(\d+)", request.get_header("range", ""))
+        if wanted and response.status == HTTPStatus.PARTIAL_CONTENT:
+            size = int(response["Content-Range"].rpartition("/")[2])
+            response.status = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE if int(wanted[1]) >= size else response.status
         if response.status != HTTPStatus.NOT_FOUND:
             tell(request, response, storage)
 
@@ -146,7 +178,7 @@ def run_gcs_emulator() -> None:
     server.HANDLERS = (
         *server.HANDLERS[:-1],
         (r"/(?P<bucket_name>[-.\w%]+)", {"GET": list_all}),
-        (r"/(?P<bucket_name>[-.\w%]+)/(?P<object_id>.+)", {"GET": get, "PUT": put, "DELETE": objects.delete}),
+        (r"/(?P<bucket_name>[-.\w%]+)/(?P<object_id>.+)", {"GET": get, "PUT": put, "POST": post, "DELETE": delete}),
     )
     __main__.main()
 
