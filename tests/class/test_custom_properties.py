@@ -134,9 +134,10 @@ def columns(draw: some.DrawFn, rows: int, hashable: bool = False) -> Any:
     if kind == "extension":
         numbers = some.integers(-(2**31), 2**31 - 1)
         texts = some.text(some.characters(exclude_categories=["Cs"]))
-        of = {"Int64": numbers, "Float64": some.floats(allow_nan=False), "boolean": some.booleans(), "string": texts}
-        name = draw(some.sampled_from(sorted(of)))
-        return pd.array(cells(some.none() | of[name]), dtype=name)
+        types: dict[str, Any] = {"Int64": numbers, "Float64": some.floats(allow_nan=False), "boolean": some.booleans()}
+        types["string"] = texts
+        name = draw(some.sampled_from(sorted(types)))
+        return pd.array(cells(some.none() | types[name]), dtype=name)
     moments = cells(some.datetimes(datetime.datetime(1700, 1, 1), datetime.datetime(2200, 1, 1)) | some.just(pd.NaT))
     if kind == "zoned":
         zone = draw(some.sampled_from(["UTC", "Europe/Zurich", "Asia/Kathmandu"]))
