@@ -292,6 +292,14 @@ def test_every_pattern_of_files_that_are_not_rendered_matches_some_file() -> Non
         assert any(is_copy_only_path(path, only_this) for path in paths), f"{pattern} matches nothing"
 
 
+def test_the_explorer_stays_small() -> None:
+    files = [file for file in (PROJECT_TEMPLATE / "plugins" / "xcom_explorer").iterdir() if file.is_file()]
+    lines = {file.name: len(file.read_text(encoding="utf-8").splitlines()) for file in files}
+    python = sum(count for name, count in lines.items() if ".py" in name)
+    assert 0 < python <= 900
+    assert 0 < sum(lines.values()) - python <= 900
+
+
 def test_the_clouds_of_the_table_and_of_the_question_are_the_same() -> None:
     assert list(CONFIG["_clouds"]) == CONFIG["cloud"]
     assert list(CONFIG["_compressions"]) == CONFIG["compression"]
