@@ -189,6 +189,24 @@ class Airflow:
         self.command("dags", "trigger", dag_id, "--run-id", run_id, option, date)
         return self.wait(dag_id, run_id)
 
+    def clear(self, dag_id: str, run_id: str, task_id: str, date: str) -> None:
+        """Clear a task of a run that has ended, so that the scheduler decides on it again.
+
+        :param date: the logical date of the run
+        """
+        if self.airflow_2:
+            self.command("tasks", "clear", dag_id, "-t", f"^{task_id}$", "-s", date, "-e", date, "-y")
+            return
+        wanted = {"dag_run_id": run_id, "task_ids": [task_id], "dry_run": False, "only_failed": False}
+        answer = requests.post(
+            f"{self.url}/api/v2/dags/{dag_id}/clearTaskInstances",
+            json=wanted,
+            headers={"Authorization": f"Bearer {self.token()}"},
+            timeout=60,
+        )
+        answer.raise_for_status()
+        assert answer.json()["total_entries"] == 1, answer.text
+
     def wait(self, dag_id: str, run_id: str) -> str:
         """Wait for the end of a run and return its state."""
         question = "SELECT state FROM dag_run WHERE dag_id = ? AND run_id = ? AND state IN ('success', 'failed')"
