@@ -197,7 +197,7 @@ class Airflow:
         if self.airflow_2:
             self.command("tasks", "clear", dag_id, "-t", f"^{task_id}$", "-s", date, "-e", date, "-y")
             return
-        wanted = {"dag_run_id": run_id, "task_ids": [task_id], "dry_run": False, "only_failed": False}
+        wanted: dict[str, Any] = {"dag_run_id": run_id, "task_ids": [task_id], "dry_run": False, "only_failed": False}
         answer = requests.post(
             f"{self.url}/api/v2/dags/{dag_id}/clearTaskInstances",
             json=wanted,
