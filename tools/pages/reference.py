@@ -438,12 +438,21 @@ def numbers_table(found: Measured) -> Iterator[str]:
         for name in COUNTED
     )
     yield row("Without a fault: push / pull a DataFrame of a million rows, ms", *times)
+    yield from age_of_numbers()
 
 
 def home_table(found: Measured) -> Iterator[str]:
     """Yield the table of docs/index.md."""
     yield table("Compared", "Airflow's own class", *COUNTED.values())
     yield from (row(*cells) for cells in home.rows(found))
+    yield from age_of_numbers()
+
+
+def age_of_numbers() -> Iterator[str]:
+    """Yield what the record of the benchmarks says of its age, which those of the cluster and of the faults share."""
+    note = json.loads(benchmarks.RECORD.read_text(encoding="utf-8")).get("note")
+    if note:
+        yield f"\nTimes, cluster and faults: {note[0].lower()}{note[1:]}\n"
 
 
 def counts_table(
