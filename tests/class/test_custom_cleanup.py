@@ -122,12 +122,23 @@ def test_100_000_objects_take_few_requests_and_flat_memory(site: type[Site]) -> 
     assert added < MEMORY
 
 
+@pytest.fixture
+def deployment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Give this process the ID of a deployment, whatever another test found."""
+    from include.xcom_backend.deployment import own_mark
+
+    monkeypatch.setenv("AIRFLOW_VAR_XCOM_BACKEND_DEPLOYMENT", DEPLOYMENT)
+    own_mark.cache_clear()
+    yield
+    own_mark.cache_clear()
+
+
+@pytest.mark.usefixtures("deployment")
 def test_a_run_tells_what_is_in_the_store_and_of_which_dags_the_mirror_differs(
-    monkeypatch: pytest.MonkeyPatch, configure: Configure, tmp_path: Path
+    configure: Configure, tmp_path: Path
 ) -> None:
     from include.xcom_backend.cleanup import Contents, clean
 
-    monkeypatch.setenv("AIRFLOW_VAR_XCOM_BACKEND_DEPLOYMENT", DEPLOYMENT)
     configure(path=f"file://{tmp_path}/primary", mirror=f"file://{tmp_path}/mirror")
     for run in ("one", "two"):
         push("x" * 100, dag_id="small", run_id=run, task_id="task")

@@ -27,6 +27,8 @@ CLASSES: dict[str, tuple[dict[str, Any], str]] = {
         "2",
     ),
 }
+# No store changes what these find: on Airflow 3 they run once.
+WITHOUT_A_STORE = {f"tests/test_custom_{part}.py" for part in ("cleanup", "properties", "settings", "values")}
 
 
 @pytest.mark.parametrize("name", CLASSES)
@@ -38,7 +40,7 @@ def test_the_class_keeps_its_promises(name: str, home: Path, tmp_path: Path, tmp
             python = project_environment(f"class-{name}", [project / "requirements-dev.txt", REQUIREMENTS], airflow)
         except NoPythonError as error:
             pytest.skip(str(error))
-    tests = add_class_tests(project)
+    tests = [test for test in add_class_tests(project) if name != "azure" or test not in WITHOUT_A_STORE]
     environment = {**environment_of_a_project(python.parent, tmp_path), "PYTHONPATH": python_path(project)}
     done = run(python, "-m", "pytest", *PLUGIN, *tests, cwd=project, env=environment, timeout=1200)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -31,8 +31,8 @@ def xcom_doctor() -> None:
 
         results = examine(Situation(ambient=bool((params or {}).get("ambient"))))
         bad = [result.as_dict() for result in results if result.state not in {"ok", "skipped"}]
-        context: Any = get_current_context()
         with suppress(Exception):  # what it found may be that no XCom can be pushed
+            context: Any = get_current_context()
             context["ti"].xcom_push(key=REPORT, value={"summary": report.summary(results), "results": bad})
         log.info("XCom doctor on this worker:\n%s", report.as_text(results, everything=True))
         if exit_code(results):

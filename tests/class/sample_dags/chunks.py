@@ -101,7 +101,9 @@ def probe_files() -> None:
 
     @task
     def write_folder():  # type: ignore[no-untyped-def]
-        return XComFolder("probe-files")
+        Path("probe-folder").mkdir(exist_ok=True)
+        Path("probe-folder", "a.txt").write_text("from a file")
+        return XComFolder("probe-folder")
 
     @task
     def read(file: Any, folder: Any):  # type: ignore[no-untyped-def]
