@@ -45,7 +45,7 @@ def test_items_come_back_as_they_are(base: str, configure: Configure) -> None:
     assert repr(Chunks(iter([1]))) == "<Chunks of items>"
 
 
-@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(derandomize=True, deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), items=st.lists(st.one_of(st.integers(), st.text(), st.binary(max_size=50)), max_size=200))
 def test_the_sequence_is_like_a_list(data: st.DataObject, items: list[Any]) -> None:
     pulled = pull(push(Chunks(iter(items))))
