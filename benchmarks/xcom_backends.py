@@ -248,6 +248,8 @@ def decode(payload: str, data: bytes) -> Any:
 def contender(name: str, payload: str, path: str) -> Any:
     """Return the contender of this name, with its settings in the environment."""
     name, _, compression = name.partition("+")
+    if compression == "msgpack":  # no compression: the compact format of data
+        os.environ["AIRFLOW__XCOM_BACKEND__DATA_FORMAT"], compression = compression, ""
     os.environ["AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH"] = path
     os.environ["AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_COMPRESSION"] = compression
     if name == "floor":
@@ -382,10 +384,10 @@ def run_steps(path: str) -> tuple[Any, Result]:
 
 
 def run_cold(what: str, name: str, path: str) -> Result:
-    """Return the seconds of the first push and pull in this process, after airflow.sdk's own import."""
+    """Return the seconds of the first push and pull in this process, after what every task's process has imported."""
     value = make("nested") if what == "object" else None
-    import_module("airflow.sdk")
-    import_module("airflow.sdk.bases.xcom")
+    for name in ("airflow.sdk", "airflow.sdk.bases.xcom", "airflow.sdk.execution_time.supervisor"):
+        import_module(name)
 
     before, started, cpu = peak()[1], time.perf_counter(), time.process_time()
     backend = contender(name, "nested", path)
@@ -611,7 +613,7 @@ def contenders(payload: str, store: str) -> list[str]:
     """Return who measures themselves with this payload."""
     names = ["provider", "custom", "floor"]
     if payload == "records":
-        names.append("custom+zstd")
+        names += ["custom+zstd", "custom+msgpack"]
     if payload in {"frame", "records", "nested"} or (payload == "array" and store == "s3"):
         names += ["provider+gzip", "provider+zip"]
     if store == "s3" and payload in {"frame", "array", "gigabyte"}:
