@@ -26,7 +26,7 @@ def test_both_backends(cloud: str, scheme: str, record: Record) -> None:
 
 def test_project_of_the_provider_on_s3() -> None:
     with running_cluster({"cloud": "aws", "xcom_backend": "object_storage"}, dags=[HAND_OVER]) as cluster:
-        assert cluster.settings[BACKEND] == PROVIDER
+        assert cluster.settings[BACKEND] == "include.xcom_object_storage.XComObjectStorageBackend"
         assert handed_over(cluster).startswith("s3://")
 
 

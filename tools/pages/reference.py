@@ -452,7 +452,7 @@ def age_of_numbers() -> Iterator[str]:
     """Yield what the record of the benchmarks says of its age, which those of the cluster and of the faults share."""
     note = json.loads(benchmarks.RECORD.read_text(encoding="utf-8")).get("note")
     if note:
-        yield f"\nTimes, cluster and faults: {note[0].lower()}{note[1:]}\n"
+        yield f"\n{note}\n"
 
 
 def counts_table(
