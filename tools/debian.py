@@ -1,4 +1,4 @@
-"""Installs Debian's packages for what needs more than Python: servers of databases, a browser."""
+"""Installs Debian's packages for what needs more than Python: servers of databases, a browser. Makes whole Debians."""
 
 from __future__ import annotations
 
@@ -46,3 +46,18 @@ def find(name: str) -> Path | None:
         return Path(found)
     hidden = [path for pattern in HIDDEN for path in Path("/").glob(f"{pattern[1:]}/{name}")]
     return max(hidden, default=None)
+
+
+def bootstrap(suite: str, target: Path, *packages: str) -> None:
+    """Make the smallest Debian that can install packages.
+
+    :param suite: such as ``sid``
+    :param target: a folder, or an archive if its name ends in ``.tar``
+    :param packages: what it has beyond that
+    :raises NoProgramError: if mmdebstrap is not on this machine and cannot be installed
+    """
+    # A mirror that is kept as it was on some day is as good as any.
+    options = ["--quiet", "--variant=minbase", '--aptopt=Acquire::Check-Valid-Until "false"']
+    options += [f"--include={','.join(packages)}"] if packages else []
+    command = [str(program("mmdebstrap", "mmdebstrap")), *options, suite, str(target)]
+    subprocess.run(command, check=True, capture_output=True)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -111,6 +112,18 @@ def python_for(airflow: str) -> str:
     raise NoPythonError(
         f"Airflow {pins['version']} needs {pins['python_words']}, and on the PATH is only {platform.python_version()}."
     )
+
+
+def find_python(version: str) -> Path | None:
+    """Return a Python of this machine: on the PATH, where a name may be pyenv's and lead nowhere, or pyenv's own.
+
+    :param version: such as 3.13
+    """
+    names = [shutil.which(f"python{version}"), *map(str, Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))]
+    for name in names:
+        if name and subprocess.run([name, "--version"], capture_output=True).returncode == 0:
+            return Path(name)
+    return None
 
 
 def fingerprint(interpreter: str, lock: Path, files: list[Path]) -> str:

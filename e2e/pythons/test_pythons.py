@@ -20,8 +20,8 @@ import pytest
 
 from tools.baking import bake
 from tools.class_tests import PLUGIN, REQUIREMENTS, add_class_tests
-from tools.debian import NoProgramError, program
-from tools.environments import BIN, LOCKS, ROOT, python_path, without_constraints
+from tools.debian import NoProgramError, bootstrap
+from tools.environments import BIN, LOCKS, ROOT, find_python, python_path, without_constraints
 
 NEWEST = ROOT / "requirements" / "newest.txt"
 PROBE = ROOT / "tools" / "probes" / "carry_values.py"
@@ -68,18 +68,22 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def sid(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a minimal Debian sid with its Python."""
-    try:
-        debootstrap = program("mmdebstrap", "mmdebstrap")
-    except NoProgramError as error:
-        pytest.skip(str(error))
     if os.geteuid() != 0:
         pytest.skip("only root may enter a Debian sid, and this machine has no Python 3.14")
     folder = tmp_path_factory.mktemp("sid") / "root"
-    # A mirror that is kept as it was on some day is as good as any.
-    options = ["--quiet", "--variant=minbase", '--aptopt=Acquire::Check-Valid-Until "false"']
-    packages = "--include=python3,libstdc++6,tzdata"
-    subprocess.run([debootstrap, *options, packages, "sid", folder], check=True, capture_output=True)
+    try:
+        bootstrap("sid", folder, "python3", "libstdc++6", "tzdata")
+    except NoProgramError as error:
+        pytest.skip(str(error))
     return folder
+
+
+@pytest.fixture(scope="session")
+def here(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Reader:
+    """Return the Python that runs this, with its packages."""
+    site = tmp_path_factory.mktemp("here")
+    install(project, site, platform.python_version(), None)
+    return Reader((sys.executable,), str(site))
 
 
 @pytest.fixture(scope="session", params=READERS)
@@ -100,15 +104,6 @@ def reader(request: pytest.FixtureRequest, project: Path, tmp_path_factory: pyte
         yield Reader(("unshare", "--mount", "sh", "-c", enter, "enter"), f"/{site.relative_to(root)}", root)
     else:
         pytest.skip(f"this machine has no Python {version}")
-
-
-def find_python(version: str) -> Path | None:
-    """Return a Python of this machine: on the PATH, where a name may be pyenv's and lead nowhere, or pyenv's own."""
-    names = [shutil.which(f"python{version}"), *map(str, Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))]
-    for name in names:
-        if name and subprocess.run([name, "--version"], capture_output=True).returncode == 0:
-            return Path(name)
-    return None
 
 
 def install(project: Path, site: Path, version: str, override: Path | None) -> None:
@@ -150,11 +145,8 @@ def test_the_class_keeps_its_promises_about_values(reader: Reader, project: Path
 
 
 def test_what_this_python_pushes_that_one_pulls_and_back(
-    reader: Reader, project: Path, carry: Callable[..., str], tmp_path: Path
+    here: Reader, reader: Reader, project: Path, carry: Callable[..., str], tmp_path: Path
 ) -> None:
-    site = tmp_path / "site"
-    install(project, site, platform.python_version(), None)
-    here = Reader((sys.executable,), str(site))
     for writer, other in ((here, reader), (reader, here)):
         folder = tmp_path / ("out" if writer is here else "back")
         for place in (writer, other):
