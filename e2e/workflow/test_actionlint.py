@@ -1,4 +1,4 @@
-"""actionlint, which knows GitHub's expressions and contexts, has nothing to say about the workflow that is emitted."""
+"""actionlint, which knows GitHub's expressions and contexts, has nothing to say about the emitted workflow and ours."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.baking import bake, run
+from tools.baking import ROOT, bake, run
 from tools.gotools import go_tool
 
 BAKES = [
@@ -26,6 +26,11 @@ def actionlint() -> Path:
 def test_actionlint_has_nothing_to_say(answers: dict[str, object], actionlint: Path, tmp_path: Path) -> None:
     project = bake(tmp_path, tmp_path / "output", {**answers, "ci": "github"})
     done = run(actionlint, "-no-color", project / ".github" / "workflows" / "ci.yml")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_actionlint_has_nothing_to_say_of_our_own(actionlint: Path) -> None:
+    done = run(actionlint, "-no-color", ROOT / ".github" / "workflows" / "ci.yml")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
