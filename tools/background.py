@@ -22,24 +22,25 @@ BUCKET = "my-xcom-bucket"
 
 
 @contextmanager
-def moto_server(programs: Path, folder: Path) -> Iterator[str]:
+def moto_server(programs: Path, folder: Path, address: str = "127.0.0.1") -> Iterator[str]:
     """Run a moto server, and yield its URL.
 
     :param programs: of an environment with moto
     :param folder: for its log
+    :param address: where it listens
     """
-    port = free_port()
+    port = free_port(address)
     variables = environment_of_a_project(programs, folder)
-    with running(folder / "moto.log", variables, programs / "moto_server", "-H", "127.0.0.1", "-p", port):
-        url = f"http://127.0.0.1:{port}"
+    with running(folder / "moto.log", variables, programs / "moto_server", "-H", address, "-p", port):
+        url = f"http://{address}:{port}"
         wait_for(lambda: answers(url), "moto", folder)
         yield url
 
 
 @contextmanager
-def bucket(programs: Path, folder: Path) -> Iterator[str]:
+def bucket(programs: Path, folder: Path, address: str = "127.0.0.1") -> Iterator[str]:
     """Run a moto server with the bucket, and yield its URL; the parameters are those of ``moto_server``."""
-    with moto_server(programs, folder) as url:
+    with moto_server(programs, folder, address) as url:
         requests.put(f"{url}/{BUCKET}", timeout=60).raise_for_status()
         yield url
 
