@@ -4,7 +4,9 @@ import json
 import os
 import re
 import shlex
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -63,4 +65,10 @@ found = list(refusals(COOKIECUTTER))
 if found:
     better = {field: answer for _, field, answer in found}
     lines = [line for line, _, _ in found]
-    sys.exit("\n".join([*lines, "Without typing the rest again:", command(COOKIECUTTER, better)]))
+    lines += ["Without typing the rest again:", command(COOKIECUTTER, better)]
+    copy = Path(
+        COOKIECUTTER["_repo_dir"]
+    ).parent  # made for hooks/pre_prompt.py; after a refusal cookiecutter leaves it
+    if copy.parent == Path(tempfile.gettempdir()) and copy.name.startswith("cookiecutter"):
+        shutil.rmtree(copy, ignore_errors=True)
+    sys.exit("\n".join(lines))

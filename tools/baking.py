@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ PROJECT_TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
 CONFIG = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
 
 QUESTIONS = [name for name in CONFIG if not name.startswith("_")]
+ASKED = [name for name in QUESTIONS if name not in CONFIG["__prompts__"]["__not_asked__"]]
 CHOICES: dict[str, list[str]] = {name: CONFIG[name] for name in QUESTIONS if isinstance(CONFIG[name], list)}
 CLOUDS = CHOICES["cloud"]
 # The questions whose answers decide together what a project is. All other questions are free text.
@@ -112,6 +114,19 @@ def as_typed(value: str) -> str:
     return '{{ "' + escaped + '" }}'
 
 
+def template() -> Path:
+    """Return a folder with the template and nothing else of this one, by links.
+
+    cookiecutter copies the folder of a template that has a hook before the prompts: here, gigabytes of environments.
+    """
+    folder = ROOT / ".demo" / "xcom-template"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("cookiecutter.json", "few_questions.py", "hooks", "templates", PROJECT_TEMPLATE.name):
+        with suppress(FileExistsError):
+            (folder / name).symlink_to(Path("..", "..", name))
+    return folder
+
+
 def write_settings(home: Path) -> Path:
     """Write cookiecutter settings under which nothing of the user's own is read or written, and return their file."""
     settings = home / "cookiecutter.yaml"
@@ -126,7 +141,7 @@ def bake(home: Path, output: Path, answers: Answers, *, accept_hooks: bool = Tru
     """
     output.mkdir(parents=True, exist_ok=True)
     project = cookiecutter(
-        str(ROOT),
+        str(template()),
         no_input=True,
         extra_context={
             name: as_typed(value) if name not in CHOICES and isinstance(value, str) else value

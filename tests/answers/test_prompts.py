@@ -13,9 +13,20 @@ import pytest
 from cookiecutter.prompt import prompt_for_config
 from rich.text import Text
 
-from tools.baking import ADDING, CHOICES, CLOUDS, CONFIG, INTERACTING, QUESTIONS, ROOT, clean_environment, command
+from tools.baking import (
+    ADDING,
+    ASKED,
+    CHOICES,
+    CLOUDS,
+    CONFIG,
+    INTERACTING,
+    QUESTIONS,
+    clean_environment,
+    command,
+    template,
+)
 
-PROMPTS = CONFIG["__prompts__"]
+PROMPTS = {name: words for name, words in CONFIG["__prompts__"].items() if not name.startswith("__")}
 SECRET = re.compile(
     r"secret|passw|token|credential|\bkey|_key|keyfile|\bsas\b|connection_string|private|login", re.IGNORECASE
 )
@@ -84,17 +95,33 @@ def test_every_question_with_a_fixed_list_of_answers_is_baked_in_full() -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no pty")
-def test_a_person_at_a_terminal_sees_every_label_and_every_default(home: Path, tmp_path: Path) -> None:
-    screen = answer_at_a_terminal(
-        [command("cookiecutter"), str(ROOT), "-o", str(tmp_path)], "\n" * len(QUESTIONS), home
-    )
+@pytest.mark.parametrize("hooks", [True, False])
+def test_a_person_at_a_terminal_sees_seven_questions_and_without_hooks_all(
+    hooks: bool, home: Path, tmp_path: Path
+) -> None:
+    seen = ASKED if hooks else QUESTIONS
+    options = [] if hooks else ["--accept-hooks", "no"]
+    arguments = [command("cookiecutter"), str(template()), "-o", str(tmp_path), *options]
+    screen = answer_at_a_terminal(arguments, "\n" * len(seen), home)
     plain = " ".join(re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen).split())
     for question in QUESTIONS:
         for label in labels_of(question):
-            assert " ".join(label.split()) in plain
-        assert "():" not in plain
+            assert (" ".join(label.split()) in plain) == (question in seen)
+    assert "():" not in plain
+    numbers = [int(number) for number in re.findall(rf"\[(\d+)/{len(seen)}\]", plain)]
+    assert numbers == list(range(1, len(seen) + 1))
+    assert len(ASKED) == 7
     assert (tmp_path / "my-xcom-project" / ".env").exists()
-    assert "\x1b[1;32mMy XCom project" in screen, "the last message has no colours"
+    assert ("\x1b[1;32mMy XCom project" in screen) == hooks, "the last message has no colours"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pty")
+def test_a_local_folder_is_not_asked_for_a_connection_and_a_given_answer_counts(home: Path, tmp_path: Path) -> None:
+    arguments = [command("cookiecutter"), str(template()), "-o", str(tmp_path), "ci=github", "project_slug=mine"]
+    screen = answer_at_a_terminal(arguments, "\n4\n" + "\n" * (len(ASKED) - 3), home)
+    assert "Airflow connection ID" not in screen
+    assert "file://logs/xcom-store/xcom" in (tmp_path / "mine" / ".env").read_text()
+    assert (tmp_path / "mine" / ".github" / "workflows").is_dir()
 
 
 def answer_at_a_terminal(arguments: list[str], typed: str, home: Path) -> str:

@@ -11,7 +11,18 @@ from typing import Any
 
 import pytest
 
-from tools.baking import CONFIG, MIRRORS, ROOT, as_typed, clean_environment, command, is_refused, product, run
+from tools.baking import (
+    CONFIG,
+    MIRRORS,
+    ROOT,
+    as_typed,
+    clean_environment,
+    command,
+    is_refused,
+    product,
+    run,
+    template,
+)
 
 # For each row of the table, answers that it is about, and what it takes beside them for no other row to be about them.
 REFUSED: list[tuple[dict[str, str | bool], dict[str, str]]] = [
@@ -40,7 +51,7 @@ def test_a_combination_of_the_table_is_refused_in_one_line(
     together, beside = case
     answers = {**together, **beside}
     typed = [f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in answers.items()]
-    arguments = (command("cookiecutter"), ROOT, "--no-input", "-o", tmp_path, *typed)
+    arguments = (command("cookiecutter"), template(), "--no-input", "-o", tmp_path, *typed)
     done = run(*arguments, env=clean_environment(home))
     assert done.returncode == 1
     (line,) = [line for line in done.stderr.splitlines() if " is refused: " in line]
@@ -66,14 +77,14 @@ def test_the_line_that_is_printed_bakes_with_the_good_answers(
     environment = clean_environment(home, PWD=str(tmp_path))
     environment["PATH"] = f"{Path(command('cookiecutter')).parent}{os.pathsep}{os.environ['PATH']}"
     typed = [f"{name}={as_typed(value) if isinstance(CONFIG[name], str) else value}" for name, value in answers.items()]
-    refused = run("cookiecutter", ROOT, "--no-input", *typed, cwd=tmp_path, env=environment)
+    refused = run("cookiecutter", template(), "--no-input", *typed, cwd=tmp_path, env=environment)
     assert refused.returncode == 1
     lines = refused.stderr.splitlines()
     line = lines[lines.index("Without typing the rest again:") + 1]
     done = run("bash", "-c", line, cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr
     (project,) = (path for path in tmp_path.iterdir() if path.is_dir() and path != home)
-    replay = json.loads((home / "replay" / f"{ROOT.name}.json").read_text())["cookiecutter"]
+    replay = json.loads((home / "replay" / f"{template().name}.json").read_text())["cookiecutter"]
     told = " ".join(lines[: lines.index("Without typing the rest again:")])
     kept = {
         name: value for name, value in answers.items() if not re.search(rf"\b{name} (\(|= )", told) and "{" not in value

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tools.baking import CLOUDS, CONFIG, ROOT, clean_environment, command, files_of, run
+from tools.baking import template as linked_template
 
 # Not the defaults: they must arrive on every way.
 ANSWERS = {
@@ -146,6 +147,8 @@ def test_without_hooks_the_files_are_the_same(
     done = cookiecutter(home, tmp_path / "without-hooks", template.folder, *options, answers=ANSWERS)
     assert files_of(tmp_path / "without-hooks" / NAME) == by_folder
     assert done.stdout == ""
+    cookiecutter(home, tmp_path / "replayed", template.folder, "--replay", "--accept-hooks", "no")
+    assert files_of(tmp_path / "replayed" / NAME) == by_folder
 
 
 def test_the_defaults_of_the_users_own_cookiecutter_settings_are_taken_and_checked(home: Path, tmp_path: Path) -> None:
@@ -153,28 +156,28 @@ def test_the_defaults_of_the_users_own_cookiecutter_settings_are_taken_and_check
     for bucket in ("their-bucket", "Their Bucket"):
         defaults = {"default_context": {"bucket": bucket}, "replay_dir": str(tmp_path / "replay")}
         settings.write_text(json.dumps(defaults))
-        arguments = [ROOT, "--no-input", "--config-file", settings, "--output-dir", tmp_path / bucket]
+        arguments = [linked_template(), "--no-input", "--config-file", settings, "--output-dir", tmp_path / bucket]
         done = run(command("cookiecutter"), *arguments, env=clean_environment(home))
         assert (done.returncode == 0) == (bucket == "their-bucket")
     assert "s3://my_aws_conn@their-bucket/" in (tmp_path / "their-bucket" / "my-xcom-project" / ".env").read_text()
 
 
 def test_baking_over_a_project_replaces_its_files_only_when_told_to(home: Path, tmp_path: Path) -> None:
-    cookiecutter(home, tmp_path, ROOT, "--no-input")
+    cookiecutter(home, tmp_path, linked_template(), "--no-input")
     project = tmp_path / "my-xcom-project"
     (project / ".env").write_text("MY=own\n")
     with pytest.raises(subprocess.CalledProcessError):
-        cookiecutter(home, tmp_path, ROOT, "--no-input")
-    cookiecutter(home, tmp_path, ROOT, "--no-input", "--overwrite-if-exists", "--skip-if-file-exists")
+        cookiecutter(home, tmp_path, linked_template(), "--no-input")
+    cookiecutter(home, tmp_path, linked_template(), "--no-input", "--overwrite-if-exists", "--skip-if-file-exists")
     assert (project / ".env").read_text() == "MY=own\n"
 
 
 def test_a_refused_answer_leaves_an_older_project_of_the_same_name_alone(home: Path, tmp_path: Path) -> None:
-    cookiecutter(home, tmp_path, ROOT, "--no-input")
+    cookiecutter(home, tmp_path, linked_template(), "--no-input")
     before = files_of(tmp_path)
     for options in ([], ["--overwrite-if-exists"]):
         with pytest.raises(subprocess.CalledProcessError):
-            cookiecutter(home, tmp_path, ROOT, "--no-input", *options, answers={"threshold": "1k"})
+            cookiecutter(home, tmp_path, linked_template(), "--no-input", *options, answers={"threshold": "1k"})
         assert files_of(tmp_path) == before
 
 
@@ -214,7 +217,7 @@ def test_cruft_creates_the_same_files_and_later_brings_what_is_new(
 def test_the_last_words_of_a_bake_name_what_was_answered(cloud: str, home: Path, tmp_path: Path) -> None:
     remote = bool(CONFIG["_clouds"][cloud]["connection"])
     answers = {"cloud": cloud, "connection_id": "Some_Conn", "bucket": "some-place", "project_slug": "some-folder"}
-    words = cookiecutter(home, tmp_path, ROOT, "--no-input", answers=answers).stdout
+    words = cookiecutter(home, tmp_path, linked_template(), "--no-input", answers=answers).stdout
     assert "cd some-folder\n" in words
     assert re.search(r"\S some-place|/some-place", words)
     assert ("AIRFLOW_CONN_SOME_CONN" in words) == remote
@@ -227,7 +230,7 @@ def test_the_last_words_of_a_bake_name_what_was_answered(cloud: str, home: Path,
 
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_the_last_words_of_a_bake_give_the_same_commands_as_its_readme(cloud: str, home: Path, tmp_path: Path) -> None:
-    words = cookiecutter(home, tmp_path, ROOT, "--no-input", answers={"cloud": cloud}).stdout
+    words = cookiecutter(home, tmp_path, linked_template(), "--no-input", answers={"cloud": cloud}).stdout
     shown = re.findall(r"^     (?!into |cd )(\S.*)$", words, re.MULTILINE)
     blocks = re.findall(r"```bash\n(.*?)```", (tmp_path / "my-xcom-project" / "README.md").read_text(), re.DOTALL)
     in_readme = list(dict.fromkeys("".join(blocks).splitlines()))  # a command that it repeats is told once
@@ -243,5 +246,5 @@ def test_the_last_words_of_a_bake_give_the_same_commands_as_its_readme(cloud: st
 def test_colours_are_for_terminals_that_want_them(
     variables: dict[str, Any], coloured: bool, home: Path, tmp_path: Path
 ) -> None:
-    words = cookiecutter(home, tmp_path, ROOT, "--no-input", **variables, TERM="xterm-256color").stdout
+    words = cookiecutter(home, tmp_path, linked_template(), "--no-input", **variables, TERM="xterm-256color").stdout
     assert ("\x1b[" in words) == coloured

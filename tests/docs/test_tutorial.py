@@ -29,7 +29,7 @@ import pytest
 import yaml
 from dotenv import dotenv_values
 
-from tools.baking import CONFIG, ROOT, Bake, Install, command, environment_of_a_project, run
+from tools.baking import CONFIG, ROOT, Bake, Install, command, environment_of_a_project, run, template
 from tools.blocks import Block, blocks_of, pattern_of
 from tools.environments import python_path
 from tools.processes import free_port
@@ -43,7 +43,7 @@ CLOUDS = {"aws": "AWS", "gcp": "Google Cloud", "azure": "Azure", "local": LOCAL}
 # Of the tabs that are no cloud, those that a test can follow.
 WAYS = {"Python alone", "Commands"}
 REPLACED = {
-    f"uvx cookiecutter {CONFIG['_address']}": f"{command('cookiecutter')} {shlex.quote(str(ROOT))}",
+    f"uvx cookiecutter {CONFIG['_address']}": f"{command('cookiecutter')} {shlex.quote(str(template()))}",
     "python3 -m venv .venv": 'ln -s "$ENVIRONMENT" .venv',
     ".venv/bin/pip install -r requirements-dev.txt": "true",
     "jq -r .sas": f"{sys.executable} -c 'import json, sys; print(json.load(open(sys.argv[1]))[\"sas\"])'",

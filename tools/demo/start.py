@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from tools.baking import template
 from tools.environments import ROOT, NoPythonError, project_environment, python_path
 
 # The variable of `make demo` that holds the answer to a question.
@@ -91,7 +92,12 @@ def bake(answers: dict[str, str]) -> Path:
 
     :raises SystemExit: with the lines that say why, if an answer is refused
     """
-    command = [str(Path(sys.executable).parent / "cookiecutter"), str(ROOT), "--no-input", "--overwrite-if-exists"]
+    command = [
+        str(Path(sys.executable).parent / "cookiecutter"),
+        str(template()),
+        "--no-input",
+        "--overwrite-if-exists",
+    ]
     command += ["--default-config", "--output-dir", str(ROOT / ".demo")]
     command += [f"{question}={answer}" for question, answer in answers.items()]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -70,10 +70,24 @@ def questions(template: Mapping[str, Any]) -> Iterator[str]:
 
 {MADE}
 
-These are the questions of `cookiecutter`, in their order. A bad answer is refused before anything is written: the
-message names the answer, the rule and a good one. No question asks for a secret.
+`cookiecutter` asks seven questions, a local folder six. After a bad answer it tells the rule, and asks again.
+No question asks for a secret.
 
-{questions_table(dict(template))}
+{questions_table(dict(template), asked=True)}
+## Not asked
+
+These have answers that suit a first project. Give another one as `name=value` behind the command, in
+[`default_context`](https://cookiecutter.readthedocs.io/en/stable/advanced/user_config.html) of a config file, or by
+`--replay`:
+
+```bash
+uvx cookiecutter {template["_address"]} airflow=2 ci=github
+```
+
+{questions_table(dict(template), asked=False)}
+With `--no-input` nothing is asked, and all are checked before anything is written. With `--accept-hooks no`, and by
+`cruft create` without `--no-input`, all are asked.
+
 ## Choices
 
 """
@@ -100,11 +114,11 @@ message names the answer, the rule and a good one. No question asks for a secret
         yield row(" and ".join(map(refused_words, refused["answers"].items())), refused["rule"], refused["example"])
 
 
-def questions_table(template: dict[str, Any]) -> str:
-    """Return the questions with their defaults and choices as a Markdown table."""
+def questions_table(template: dict[str, Any], *, asked: bool) -> str:
+    """Return the questions that are asked, or those that are not, with defaults and choices as a Markdown table."""
     rows = ["| Question | Asks for | Default | Choices |", "| --- | --- | --- | --- |"]
     for name, default in template.items():
-        if name.startswith("_"):
+        if name.startswith("_") or (name in template["__prompts__"]["__not_asked__"]) == asked:
             continue
         label = template["__prompts__"][name]
         question = label["__prompt__"] if isinstance(label, dict) else label
@@ -449,7 +463,7 @@ def home_table(found: Measured) -> Iterator[str]:
 
 
 def age_of_numbers() -> Iterator[str]:
-    """Yield what the record of the benchmarks says of its age, which those of the cluster and of the faults share."""
+    """Yield what the record of the benchmarks says of its age."""
     note = json.loads(benchmarks.RECORD.read_text(encoding="utf-8")).get("note")
     if note:
         yield f"\n{note}\n"
