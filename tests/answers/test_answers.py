@@ -140,9 +140,31 @@ def answers_to(row: str, value: str) -> dict[str, str]:
     return {"cloud": row, "bucket": value} if row in CHOICES["cloud"] else {row: value}
 
 
-def rows(table: dict[str, list[str]]) -> list[Any]:
-    """Return (row, value) of every value of a table, with readable names."""
-    return [pytest.param(row, value, id=f"{row}-{ascii(value)[:40]}") for row in table for value in table[row]]
+def good_together() -> list[dict[str, str]]:
+    """Return the answers of as few bakes as have every good one: each bucket once, the other rows beside them."""
+    buckets = [(cloud, bucket) for cloud in CHOICES["cloud"] for bucket in GOOD[cloud]]
+    others = [row for row in GOOD if row not in CHOICES["cloud"]]
+    return [
+        {"cloud": cloud, "bucket": bucket, "xcom_backend": "custom"}
+        | {row: GOOD[row][number % len(GOOD[row])] for row in others}
+        for number, (cloud, bucket) in enumerate(buckets)
+    ]
+
+
+def broken_rule(row: str, value: str) -> str:
+    """Return the pattern of the first rule in cookiecutter.json that a value breaks; empty if it breaks none."""
+    cloud_rules = {name: cloud["bucket_rules"] for name, cloud in CONFIG["_clouds"].items()}
+    rules = {**CONFIG["_rules"], **cloud_rules}[row]
+    return next((pattern for pattern, *_ in rules if not re.fullmatch(pattern, value, re.ASCII)), "")
+
+
+def once_for_each_rule() -> list[Any]:
+    """Return (row, value) of the first bad value of each rule, and of what is bad in every row each in another one."""
+    chosen = {(row, broken_rule(row, value)): (row, value) for row in BAD for value in reversed(BAD[row])}
+    for number, value in enumerate([*NOT_TEXT, *CODE]):
+        taking = [row for row in BAD if value in BAD[row]]
+        chosen[(value, "")] = (taking[number % len(taking)], value)
+    return [pytest.param(row, value, id=f"{row}-{ascii(value)[:40]}") for row, value in dict.fromkeys(chosen.values())]
 
 
 def parse_refusal(line: str) -> tuple[str, str, str, str]:
@@ -161,12 +183,17 @@ def refusals_of(printed: str) -> list[tuple[str, str, str, str]]:
     return [parse_refusal(line) for line in lines]
 
 
-@pytest.mark.parametrize(("row", "value"), rows(GOOD))
-def test_a_good_answer_is_taken(row: str, value: str, home: Path, tmp_path: Path) -> None:
-    assert files_of(bake(home, tmp_path / "output", answers_to(row, value)))
+@pytest.mark.parametrize("answers", good_together(), ids=lambda answers: f"{answers['cloud']}-{answers['bucket'][:20]}")
+def test_good_answers_are_taken(answers: dict[str, str], home: Path, tmp_path: Path) -> None:
+    assert files_of(bake(home, tmp_path / "output", answers))
 
 
-@pytest.mark.parametrize(("row", "value"), rows(BAD))
+def test_the_rules_tell_good_from_bad() -> None:
+    for table, good in ((GOOD, True), (BAD, False)):
+        assert {(row, value) for row in table for value in table[row] if is_taken(row, value) is not good} == set()
+
+
+@pytest.mark.parametrize(("row", "value"), once_for_each_rule())
 def test_a_bad_answer_is_refused_in_one_line_and_nothing_is_left(
     row: str, value: str, home: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,9 +252,15 @@ def mark() -> Iterator[Path]:
         yield Path(folder, "m")
 
 
+@pytest.fixture(scope="session")
+def plain_files(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Return the files of a bake with nothing but a slug."""
+    return files_of(bake(home, tmp_path_factory.mktemp("plain"), {"project_slug": "safe"}))
+
+
 @pytest.mark.parametrize("code", [code for code in CODE if "\n" not in code])
 def test_code_typed_as_project_name_ends_as_text_in_the_readme(
-    code: str, home: Path, tmp_path: Path, mark: Path
+    code: str, home: Path, tmp_path: Path, mark: Path, plain_files: dict[str, bytes]
 ) -> None:
     typed = code.replace("MARK", str(mark))
     done = answer_prompts(home, tmp_path / "output", {"project_name": typed})
@@ -235,14 +268,13 @@ def test_code_typed_as_project_name_ends_as_text_in_the_readme(
     assert not mark.exists()
     files = files_of(tmp_path / "output" / "safe")
     assert files["README.md"].decode().splitlines()[0] == f"# {typed}"
-    plain = files_of(bake(home, tmp_path / "plain", {"project_slug": "safe"}))
-    assert {path for path in files if files[path] != plain[path]} == {"README.md"}
+    assert {path for path in files if files[path] != plain_files[path]} == {"README.md"}
     assert f"\n{typed} is ready.\n" in done.stdout
 
 
 @pytest.mark.parametrize("code", [code for code in CODE if "\n" not in code])
 def test_code_typed_anywhere_else_is_refused_at_once_and_does_not_run(
-    code: str, home: Path, tmp_path: Path, mark: Path
+    code: str, home: Path, tmp_path: Path, mark: Path, plain_files: dict[str, bytes]
 ) -> None:
     typed = code.replace("MARK", str(mark))
     bad = dict.fromkeys(("connection_id", "bucket", "threshold"), f"{typed}\n")
@@ -250,7 +282,7 @@ def test_code_typed_anywhere_else_is_refused_at_once_and_does_not_run(
     assert done.returncode == 0, done.stderr
     assert done.stdout.count(". A good one: ") == len(bad)
     assert not mark.exists()
-    assert files_of(tmp_path / "output" / "safe") == files_of(bake(home, tmp_path / "plain", {"project_slug": "safe"}))
+    assert files_of(tmp_path / "output" / "safe") == plain_files
 
 
 def test_a_bad_answer_at_a_prompt_is_asked_again(home: Path, tmp_path: Path) -> None:
@@ -324,9 +356,7 @@ def answer_prompts(home: Path, output: Path, answers: Answers) -> subprocess.Com
 
 def is_taken(row: str, value: str) -> bool:
     """Whether the rules of cookiecutter.json take a value."""
-    cloud_rules = {name: cloud["bucket_rules"] for name, cloud in CONFIG["_clouds"].items()}
-    rules = {**CONFIG["_rules"], **cloud_rules}[row]
-    return all(re.fullmatch(pattern, value, re.ASCII) for pattern, *_ in rules)
+    return not broken_rule(row, value)
 
 
 def left_over(folder: Path, output: Path) -> list[str]:
