@@ -177,13 +177,14 @@ def run_python(script: str) -> str:
 
 
 class Relay:
-    """Stands in front of an HTTP server: counts what reaches it, and cuts what it answers where a test says so."""
+    """Stands in front of an HTTP server: counts what passes, and cuts requests and answers where a test says so."""
 
     def __init__(self, port: int) -> None:
         """Start to listen."""
         self.lines: list[str] = []
-        self.given = 0  # bytes of all answers
+        self.given = self.taken = 0  # bytes of all answers, and of all requests
         self.cuts: list[int] = []  # bytes after which the next answers end
+        self.breaks: list[int] = []  # bytes after which the next requests end
         self._target = port
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = self._server.getsockname()[1]
@@ -205,8 +206,10 @@ class Relay:
             while data := source.recv(65536):
                 given += len(data)
                 self.given += 0 if asks else len(data)
-                if not asks and self.cuts and given > self.cuts[0]:
-                    self.cuts.pop(0)
+                self.taken += len(data) if asks else 0
+                ends = self.breaks if asks else self.cuts
+                if ends and given > ends[0]:
+                    ends.pop(0)
                     break
                 if asks:
                     words = data.split(b"\r\n", 1)[0].decode("latin-1").split(" ")

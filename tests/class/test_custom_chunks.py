@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
+import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from custom_xcom import Configure, Relay, encoded, objects, pull, purge, push, reference, store_of
+from custom_xcom import Configure, Relay, encoded, objects, pull, purge, push, reference, run_python, store_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from include.xcom_backend.chunks import Chunks
 from include.xcom_backend.codecs import RefusedError
+from include.xcom_backend.files import XComFile, XComFolder
 from include.xcom_backend.reference import (
     InvalidReferenceError,
     ObjectCorruptError,
@@ -137,6 +142,38 @@ def test_the_length_is_known_before_the_push(base: str, configure: Configure) ->
     assert list(pull(push(Chunks([])))) == []
 
 
+def test_threads_that_read_side_by_side_get_their_own_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    from include.xcom_backend.streams import PAGE, Index
+
+    pulled = pull(push(Chunks(range(2 * PAGE))))
+    both_are_here = threading.Barrier(2, timeout=30)
+
+    def remember(self: Index, page: tuple[int, bytes]) -> None:
+        self.__dict__["_page"] = page
+        both_are_here.wait()  # the other one has remembered its page too
+
+    monkeypatch.setattr(Index, "_page", property(lambda self: self.__dict__["_page"], remember), raising=False)
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(pulled.__getitem__, (0, PAGE), timeout=60)) == [0, PAGE]
+
+
+def test_what_is_no_item_is_refused() -> None:
+    for inside in (Chunks([1]), pull(push(Chunks([1]))), XComFile(__file__), XComFolder("."), [Chunks([1])]):
+        with pytest.raises(RefusedError, match=r"value\[1\]"):
+            push(Chunks([1, inside]))
+    with pytest.raises(TypeError):
+        push(Chunks(5))  # type: ignore[arg-type]
+
+
+def test_a_copy_in_another_process_reads_the_same(base: str) -> None:
+    pulled = pull(push(Chunks(range(10))))
+    assert list(copy.deepcopy(pulled)) == list(copy.copy(pulled)) == list(range(10))
+    pickled = pickle.dumps([pulled[::-2], pulled])
+    assert run_python(f"import pickle; print(*map(list, pickle.loads({pickled!r})))").splitlines()[-1] == (
+        f"{list(range(10))[::-2]} {list(range(10))}"
+    )
+
+
 def test_chunks_can_be_pushed_again(base: str) -> None:
     first = pull(push(Chunks(range(100))))
     second = pull(push(first, task_id="second"))
@@ -190,7 +227,7 @@ def test_what_is_missing_cut_or_altered_is_an_error(base: str) -> None:
     [key] = objects(base)
     good = store_of(base).get(key, None).data.getvalue()
     records = 3000
-    for place in (0, 999, records, records + 60, len(good) - 1):
+    for place in (0, 999, records, records + 60, len(good) - 1, len(good) - 17):
         altered = bytearray(good)
         altered[place] ^= 1
         store_of(base).put(key, [altered])
@@ -234,7 +271,7 @@ def test_an_index_that_lies_is_refused(base: str) -> None:
 
     import ormsgpack
 
-    from include.xcom_backend.streams import _RECORD
+    from include.xcom_backend.streams import _END, _RECORD
 
     def forge(records: list[tuple[int, int, int, int]], **changes: Any) -> Any:
         """Return a row whose hashes are right, of an object whose index is not."""
@@ -245,6 +282,7 @@ def test_an_index_that_lies_is_refused(base: str) -> None:
         page = b"".join(_RECORD.pack(*record, digest) for record in records)
         pages = [hashlib.sha256(page).digest()]
         index = ormsgpack.packb({"kinds": [["text", "none"]], "pages": pages, **changes})
+        index += _END.pack(len(records), len(index))
         store_of(base).put(key, [data + page + index])
         return encoded(
             {
@@ -284,6 +322,23 @@ def test_an_index_that_lies_is_refused(base: str) -> None:
     for changes in lies:
         with pytest.raises(XComBackendError):
             list(pull(forge(good, **changes)))
+
+
+def test_people_see_what_an_object_holds(base: str, configure: Configure, tmp_path: Path) -> None:
+    from include.xcom_backend.__main__ import read as show
+
+    configure(path=base, compression="gzip")
+    row = reference(push(Chunks([*ITEMS, range(3)][:-1])))
+    assert row["is"].startswith("Chunks of 8, ")
+    [path] = row["paths"]
+    assert show(path) == ITEMS
+    whole = tmp_path / "downloaded.chunks"
+    whole.write_bytes(store_of(base).get(objects(base)[0], None).data.getvalue())
+    assert show(str(whole)) == ITEMS
+    for bad in (b"", b"x" * 15, b"x" * 100, whole.read_bytes()[:-1], whole.read_bytes()[:-16] + b"\xff" * 16):
+        whole.write_bytes(bad)
+        with pytest.raises(ValueError, match=r"does not end as chunks and folders do|not valid|invalid|truncated"):
+            show(str(whole))
 
 
 def test_settings_hold_for_items(base: str, configure: Configure) -> None:

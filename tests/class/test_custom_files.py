@@ -15,8 +15,10 @@ import sys
 import tempfile
 import textwrap
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from conftest import PROJECT
@@ -35,6 +37,7 @@ from custom_xcom import (
 )
 
 from include.xcom_backend import files
+from include.xcom_backend.chunks import Chunks
 from include.xcom_backend.codecs import RefusedError
 from include.xcom_backend.files import XComFile, XComFolder
 from include.xcom_backend.reference import (
@@ -73,6 +76,9 @@ def test_a_file_comes_back(base: str, data: Path, tmp_path: Path, monkeypatch: p
     with file as path:
         assert path.name == "data.csv"
         assert path.read_bytes() == data.read_bytes()
+    assert not path.exists()
+    with file as path, file:  # the inner end removes the copy of both
+        pass
     assert not path.exists()
     with file.open() as stream, open(file, "rb") as same:
         stream.seek(10_000_000)
@@ -158,6 +164,54 @@ def test_a_folder_comes_back(base: str, tmp_path: Path) -> None:
         folder["sub/empty/"]
 
 
+def test_nothing_comes_back_as_nothing(base: str, tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    (tmp_path / "folder").mkdir()
+    file = pull(push(XComFile(tmp_path / "empty")))
+    assert (file.size, file.read(), file.download(tmp_path / "copy").read_bytes()) == (0, b"", b"")
+    folder = pull(push(XComFolder(tmp_path / "folder")))
+    assert (len(folder), list(folder.download(tmp_path / "out").iterdir())) == (0, [])
+
+
+def test_names_that_differ_only_in_case_are_two(tmp_path: Path) -> None:
+    root = tmp_path / "export"
+    (root / "SUB").mkdir(parents=True)
+    (root / "sub").mkdir()
+    for name in ("a.txt", "A.txt", "SUB/x", "sub/x"):
+        (root / name).write_text(name)
+    target = pull(push(XComFolder(root))).download(tmp_path / "copy")
+    assert {name: (target / name).read_text() for name in ("a.txt", "A.txt", "SUB/x", "sub/x")} == {
+        name: name for name in ("a.txt", "A.txt", "SUB/x", "sub/x")
+    }
+
+
+def test_the_names_of_a_folder_are_looked_at_once(tmp_path: Path) -> None:
+    class Counted(list[str]):
+        looked = 0
+
+        def __iter__(self) -> Iterator[str]:
+            self.looked += 1
+            return super().__iter__()
+
+    root = tmp_path / "export"
+    root.mkdir()
+    for number in range(300):
+        (root / f"{number:03}").write_text(f"{number}")
+    folder = pull(push(XComFolder(root)))
+    names = folder._index.content["names"] = Counted(folder._index.content["names"])
+    assert [folder[name].read() for name in folder] == [b"%d" % number for number in range(300)]
+    assert names.looked <= 2
+
+
+def test_people_see_what_a_folder_holds(base: str, tmp_path: Path) -> None:
+    from include.xcom_backend.__main__ import read as show
+
+    row = reference(push(XComFolder(folder_of(tmp_path))))
+    assert row["is"].startswith("XComFolder of 4, 100.")
+    assert show(row["paths"][0]) == {"a.txt": "1 B", "sub/b ü.bin": "100,000 B", "sub/empty/": "0 B", "zero": "0 B"}
+    assert reference(push(XComFile(__file__, name="a.py")))["is"].startswith("XComFile a.py, ")
+
+
 def test_of_a_folder_only_what_is_opened_is_fetched(
     cloud: str, relay: Relay, configure: Configure, tmp_path: Path
 ) -> None:
@@ -189,6 +243,46 @@ def test_a_cut_costs_a_block_and_not_the_file(
     assert file.read() == data.read_bytes()
     assert relay.cuts == []
     assert relay.given - before < 24_000_000
+
+
+def test_a_cut_of_an_upload_costs_a_part_and_not_the_file(
+    cloud: str, relay: Relay, configure: Configure, tmp_path: Path
+) -> None:
+    configure(path=cloud)
+    path = tmp_path / "big"
+    path.write_bytes(os.urandom(60_000_000))
+    relay.breaks += [3_000_000, 5_000_000]  # bytes into a connection: two parts of 8 MiB
+    row = push(XComFile(path))
+    assert relay.breaks == []
+    assert 60_000_000 < relay.taken < 80_000_000
+    assert filecmp.cmp(path, pull(row).download(tmp_path / "copy"), shallow=False)
+
+
+def half_uploads(cloud: str) -> list[str]:
+    """Return the keys that S3 has parts of, but no object."""
+    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+
+    client = S3Hook(aws_conn_id=urlsplit(cloud).username).get_conn()
+    found = client.list_multipart_uploads(Bucket=urlsplit(cloud).hostname).get("Uploads", [])
+    return [upload["Key"] for upload in found if f"{upload['Key']}/".startswith(f"{urlsplit(cloud).path[1:]}/")]
+
+
+def test_a_push_that_fails_aborts_its_upload(cloud: str) -> None:
+    if not cloud.startswith("s3:"):
+        pytest.skip("only S3 lists them")
+    seen: list[list[str]] = []
+
+    def make() -> Iterator[bytes]:
+        for _ in range(50):
+            yield b"x" * 2**20
+        seen.append(half_uploads(cloud))
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        push(Chunks(make()))
+    assert len(seen[0]) == 1
+    assert half_uploads(cloud) == []
+    assert objects(cloud) == []
 
 
 def test_the_mirror_takes_over(pair: tuple[str, str], data: Path) -> None:
@@ -243,14 +337,21 @@ def test_what_is_no_file_is_refused(tmp_path: Path, configure: Configure) -> Non
             push(XComFile(path))
     with pytest.raises(FileNotFoundError):
         push(XComFile(tmp_path / "nothing"))
+    with pytest.raises(XComBackendError, match="changed while it was read"):
+        push(XComFile("/proc/self/status"))  # its size is 0 until it is read
+    for name, media_type in (("two\nlines", ""), (os.fsdecode(b"\xff.csv"), ""), ("a/b", ""), ("a", "text/\nx")):
+        with pytest.raises(XComBackendError, match="Give another"):
+            push(XComFile(__file__, name=name, media_type=media_type))
     with pytest.raises(XComBackendError, match="is no folder"):
         push(XComFolder(tmp_path / "pipe"))
     for name, make in (
         ("link", lambda path: path.symlink_to("/etc/passwd")),
         ("pipe", os.mkfifo),
         ("two\nlines", Path.touch),
+        ("folder of\nlines", Path.mkdir),
+        (os.fsdecode(b"\xff"), Path.mkdir),
     ):
-        root = tmp_path / f"root-of-{name}"
+        root = tmp_path / f"root-of-{name!a}"
         root.mkdir()
         make(root / name)
         with pytest.raises(XComBackendError, match="refused"):
@@ -266,7 +367,7 @@ def forged(base: str, names: Any, sizes: list[int]) -> Any:
 
     import ormsgpack
 
-    from include.xcom_backend.streams import _RECORD
+    from include.xcom_backend.streams import _END, _RECORD
 
     data, page, at = b"x" * sum(sizes), b"", 0
     for size in sizes:
@@ -274,6 +375,7 @@ def forged(base: str, names: Any, sizes: list[int]) -> Any:
         at += size
     pages = [hashlib.sha256(page).digest()]
     index = ormsgpack.packb({"kinds": [["file", "none"]], "pages": pages, "names": names})
+    index += _END.pack(len(sizes), len(index))
     row = reference(push(XComFolder(PROJECT / "plugins")))
     store_of(base).put(row["paths"][0].removeprefix(f"{base}/"), [data + page + index])
     sha256 = hashlib.sha256(index).hexdigest()
@@ -291,6 +393,8 @@ def test_hostile_names_lead_nowhere(base: str, tmp_path: Path) -> None:
             pull(row).download(tmp_path / "out" / "here")
     with pytest.raises(InvalidReferenceError):
         list(pull(forged(base, ["one"], [1, 1])))
+    with pytest.raises(InvalidReferenceError, match="two files of one name"):
+        list(pull(forged(base, ["one", "one"], [1, 1])))
     with pytest.raises(InvalidReferenceError):
         list(pull(forged(base, 7, [1, 1])))
     for twisted in (["a", "a/b"], ["a/b", "a"]):

@@ -385,8 +385,12 @@ def test_folder_removed_by_another_process_between_two_steps(tmp_path: Path) -> 
     assert [pull(row) for row in rows] == [[number] for number in range(100)]
 
 
-def test_rename_where_nameless_files_do_not_exist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+@pytest.mark.parametrize("nameless", [True, False])
+def test_rename_where_nameless_files_do_not_exist(
+    nameless: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    if not nameless:
+        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
     assert pull(push(["value"])) == ["value"]
     assert all(not name.startswith(".") for name in os.listdir(next((tmp_path / "xcom").glob("*/*/*/*"))))
 

@@ -30,6 +30,12 @@ def even(data: bytes) -> int:
     return data[0]
 
 
+@task
+def number(data: bytes):  # type: ignore[no-untyped-def]
+    """Say which item it is, and how long."""
+    return data[0] + len(data)
+
+
 @dag(schedule=None, tags=["test"])
 def probe_chunks() -> None:
     """One item for each task instance."""
@@ -37,10 +43,6 @@ def probe_chunks() -> None:
     @task
     def make():  # type: ignore[no-untyped-def]
         return Chunks(item(number) for number in range(COUNT))
-
-    @task
-    def number(data: bytes):  # type: ignore[no-untyped-def]
-        return data[0] + len(data)
 
     number.expand(data=make())
 
@@ -52,10 +54,6 @@ def probe_list() -> None:
     @task
     def make():  # type: ignore[no-untyped-def]
         return [item(number) for number in range(COUNT)]
-
-    @task
-    def number(data: bytes):  # type: ignore[no-untyped-def]
-        return data[0] + len(data)
 
     number.expand(data=make())
 
