@@ -46,6 +46,7 @@ from include.xcom_backend.reference import (
     ObjectMissingError,
     XComBackendError,
 )
+from include.xcom_backend.stores import BucketStore, FsspecStore
 
 pytestmark = pytest.mark.usefixtures("configure")
 
@@ -509,6 +510,36 @@ def test_files_go_in_and_out_by_the_command_line(base: str, tmp_path: Path) -> N
     assert "--dag-id" in done.stderr
     purge(row)
     assert objects(base) == []
+
+
+def test_all_of_it_goes_through_fsspec_too(
+    cloud: str, relay: Relay, configure: Configure, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BucketStore, "process", -1)  # as in a child of a process that used obstore
+    configure(path=cloud)
+    assert isinstance(store_of(cloud), FsspecStore)
+    items = [bytes([number]) * 100_000 for number in range(20)]
+    rows = [push(Chunks(iter(items)), run_id="1"), push(XComFile(data), run_id="2")]
+    rows.append(push(XComFolder(folder_of(tmp_path)), run_id="3"))
+    chunks, file, folder = map(pull, rows)
+    before = relay.given
+    assert chunks[7] == items[7]
+    assert relay.given - before < 110_000
+    assert list(chunks) == items
+    assert filecmp.cmp(data, file.download(tmp_path / "copy"), shallow=False)
+    assert folder["sub/b ü.bin"].read() == (tmp_path / "export" / "sub" / "b ü.bin").read_bytes()
+    with pytest.raises(RefusedError):
+        push(Chunks([b"x" * 10_000_000, object()]), run_id="4")
+    relay.take()
+    listed = store_of(cloud).list()
+    first = next(listed)
+    asked = len(relay.take())
+    assert [first.key, *(item.key for item in listed)] == objects(cloud)
+    assert len(relay.take()) > 2 * asked  # the listing goes on while it is used
+    assert [key.split("/")[1] for key in objects(cloud)] == ["1", "2", "3"]
+    for run, row in enumerate(rows, 1):
+        purge(row, run_id=str(run))
+    assert objects(cloud) == []
 
 
 def test_many_threads_read_one_folder(base: str, tmp_path: Path) -> None:
