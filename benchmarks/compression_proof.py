@@ -19,7 +19,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import astuple, dataclass
@@ -27,24 +26,28 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
-from benchmarks.faulty_proxy import HOST, proxy
 from tools.demo.start import bake
 from tools.environments import project_environment
+from tools.pages.compression import RECORD, result
 from tools.processes import free_port
+from tools.proxy import HOST, Fault, proxy
 
 ROOT = Path(__file__).parent.parent
 
-REPORT = ROOT / "docs" / "reference" / "compression-measured.md"
 BACKENDS = {
     "provider": "airflow.providers.common.io.xcom.backend.XComObjectStorageBackend",
     "emitted": "include.xcom_object_storage.XComObjectStorageBackend",
 }
 # The scheme, and what the proxy before the store does to uploads.
 STORES = ("s3", "gs", "gs-slow", "s3-403", "gs-403")
+UPLOADS = ("PUT", "POST")
+FAULTS = {
+    "slow": Fault("late", UPLOADS, seconds=0.3),
+    "403": Fault("status", UPLOADS, status=403, code="AccessDenied"),
+}
 COMPRESSIONS = ("none", "gzip", "zip", "bz2", "xz")
 PROVIDERS = [f"apache-airflow-providers-{name}" for name in ("common-io", "amazon", "google")]
 PACKAGES = ["apache-airflow", *PROVIDERS, "fsspec", "s3fs", "gcsfs", "moto", "gcp-storage-emulator"]
-HEADINGS = ("backend", "store", "compression", "task state", "in the bucket", "pulled", "error in the log")
 TAKEN_AWAY = ("AIRFLOW", "AWS_", "GOOGLE_", "GCP_")
 
 
@@ -71,11 +74,6 @@ class Push:
     logged: str
 
     @property
-    def is_lost(self) -> bool:
-        """Whether the task is green, and the value is not there."""
-        return self.state == "success" and (self.in_bucket, self.pulled) != ("yes", "value")
-
-    @property
     def is_right(self) -> bool:
         """Whether the value is there, or the task failed because the store refused it."""
         right = ("failed", "no row", "nothing") if self.store.endswith("403") else ("success", "yes", "value")
@@ -92,10 +90,10 @@ def main() -> int:
         start_in_project(arguments.runs)
     started = time.monotonic()
     pushes = measure(arguments.project, arguments.runs)
-    lost = [f"{name} {sum(push.is_lost for push in pushes if push.backend == name)}" for name in BACKENDS]
-    result = f"{table(pushes)}\n\ngreen tasks whose value is lost: {', '.join(lost)}, of {len(pushes) // 2} pushes each"
-    REPORT.write_text(report(result, arguments.runs))
-    print(f"\n{result}\n\nWritten to {os.path.relpath(REPORT)} after {time.monotonic() - started:.0f} seconds.")
+    about = {"runs": arguments.runs, "backends": BACKENDS, "python": platform.python_version()}
+    record = {**about, "versions": {name: version(name) for name in PACKAGES}, "pushes": list(map(astuple, pushes))}
+    RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(f"\n{result(record)}\n\nWritten to {os.path.relpath(RECORD)} after {time.monotonic() - started:.0f} seconds.")
     checked = [push for push in pushes if push.backend == "emitted" or push.compression == "none"]
     wrong = [push for push in checked if not push.is_right]
     for push in wrong:
@@ -146,7 +144,10 @@ def open_stores() -> Iterator[list[Store]]:
             emulator, connection_id = emulators[scheme], name.replace("-", "_")
             extra = json.loads(emulator.connection)["extra"]
             endpoint = extra["endpoint_url" if scheme == "s3" else "gcs.endpoint"]
-            reached = running.enter_context(proxy(endpoint, fault)) if fault else endpoint
+            reached = endpoint
+            if fault:
+                before = running.enter_context(proxy(endpoint))
+                before.fault, reached = FAULTS[fault], before.url
             login = {"key": "test", "secret": "test"} if scheme == "s3" else {"token": "anon"}
             files = fsspec.filesystem(scheme, endpoint_url=endpoint, **login)
             path = emulator.path.replace("ID@", f"{connection_id}@")
@@ -249,45 +250,6 @@ def look(airflow: Airflow, backend: str, store: Store, compressions: list[str]) 
         logged = next((words for words in ("Exception ignored in", "PermissionError", "OSError") if words in log), "")
         pushes.append(Push(backend, store.name, compression, states[index], in_bucket, pulled[index], logged))
     return pushes
-
-
-def table(pushes: list[Push]) -> str:
-    """Return a line for each backend, store and compression, with how many pushes came out how."""
-    lines: list[tuple[str, ...]] = [HEADINGS]
-    cases: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
-    for backend, store, compression, *outcome in map(astuple, pushes):
-        cases.setdefault((backend, store, compression), []).append(tuple(outcome))
-    for case, outcomes in cases.items():
-        counts = (Counter(column).most_common() for column in zip(*outcomes, strict=True))
-        lines.append((*case, *(", ".join(f"{what} {n}" for what, n in count if what) for count in counts)))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
-
-
-def report(result: str, runs: int) -> str:
-    """Return the text of the page."""
-    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    return f"""# Compression: which objects were lost
-
-Written by `make record ONLY=compression`: do not edit. [Compression](../explanation/compression.md) says what it means.
-
-Airflow's API server, Dag processor and scheduler ran with LocalExecutor: each task in a supervised child process. For
-each line of the table, {runs} tasks pushed 22,890 bytes of JSON as their last statement, with a threshold of 1,000
-bytes, and another task pulled from each of them afterwards. Then the script looked into the buckets.
-
-- `provider` is `{BACKENDS["provider"]}`.
-- `emitted` is the project's own `{BACKENDS["emitted"]}`.
-- `s3` is moto and `gs` is gcp-storage-emulator, both on loopback. With `-slow`, an upload takes 300 ms more. With
-  `-403`, it is refused, as without the permission to write.
-- `PATH STRING`: the pull gave the path of a missing object as if it were the value.
-- An error in the log is one in the log of the task that pushed.
-
-```text
-{result}
-```
-
-Python {platform.python_version()}, {versions}.
-"""
 
 
 if __name__ == "__main__":

@@ -9,11 +9,12 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from cookiecutter.main import cookiecutter
+
+from tools.template import template
 
 ROOT = Path(__file__).parent.parent
 PROJECT_TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
@@ -112,19 +113,6 @@ def as_typed(value: str) -> str:
     """
     escaped = value.encode("unicode-escape").decode().replace('"', '\\"')
     return '{{ "' + escaped + '" }}'
-
-
-def template() -> Path:
-    """Return a folder with the template and nothing else of this one, by links.
-
-    cookiecutter copies the folder of a template that has a hook before the prompts: here, gigabytes of environments.
-    """
-    folder = ROOT / ".demo" / "xcom-template"
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("cookiecutter.json", "few_questions.py", "hooks", "templates", PROJECT_TEMPLATE.name):
-        with suppress(FileExistsError):
-            (folder / name).symlink_to(Path("..", "..", name))
-    return folder
 
 
 def write_settings(home: Path) -> Path:

@@ -25,8 +25,8 @@ class Fault:
     """What happens to requests, until the proxy is told otherwise.
 
     :param kind: ``status``, ``reset``, ``cut`` (half the body, then the end of the connection), ``short`` (half the
-        body with a matching length), ``slow``, ``drip`` (a byte a second), ``silent`` (no answer ever), ``hold``
-        (before the store sees it) or ``hold-answer`` (after the store has answered)
+        body with a matching length), ``slow``, ``drip`` (a byte a second), ``silent`` (no answer ever), ``late`` (the
+        store sees it ``seconds`` later), ``hold`` (before the store sees it) or ``hold-answer`` (after its answer)
     :param methods: only of these; empty for all
     :param path: only where this is in the path
     :param times: for so many requests, then no more
@@ -123,6 +123,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.proxy.closing.wait(LONGEST_HOLD)
             self.reset()
             return
+        if fault and kind == "late":
+            self.proxy.closing.wait(fault.seconds)
         if fault and kind == "hold":
             fault.go_on.wait(LONGEST_HOLD)
         upstream = urlsplit(self.proxy.upstream)

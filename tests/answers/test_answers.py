@@ -32,9 +32,9 @@ from tools.baking import (
     command,
     files_of,
     run,
-    template,
     write_settings,
 )
+from tools.template import template
 
 NOT_TEXT = ["\n", "a\nb", "\x00", "\x07", "\x1b[31mred", "\x7f", "\x85", "\u2028", "\ud800"]
 CODE = [

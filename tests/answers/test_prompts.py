@@ -23,8 +23,8 @@ from tools.baking import (
     QUESTIONS,
     clean_environment,
     command,
-    template,
 )
+from tools.template import template
 
 PROMPTS = {name: words for name, words in CONFIG["__prompts__"].items() if not name.startswith("__")}
 SECRET = re.compile(

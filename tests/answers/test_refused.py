@@ -21,8 +21,8 @@ from tools.baking import (
     is_refused,
     product,
     run,
-    template,
 )
+from tools.template import template
 
 # For each row of the table, answers that it is about, and what it takes beside them for no other row to be about them.
 REFUSED: list[tuple[dict[str, str | bool], dict[str, str]]] = [

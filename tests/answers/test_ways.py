@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tools.baking import CLOUDS, CONFIG, ROOT, clean_environment, command, files_of, run
-from tools.baking import template as linked_template
+from tools.template import template as linked_template
 
 # Not the defaults: they must arrive on every way.
 ANSWERS = {

@@ -29,11 +29,12 @@ import pytest
 import yaml
 from dotenv import dotenv_values
 
-from tools.baking import CONFIG, ROOT, Bake, Install, command, environment_of_a_project, run, template
+from tools.baking import CONFIG, ROOT, Bake, Install, command, environment_of_a_project, run
 from tools.blocks import Block, blocks_of, pattern_of
 from tools.environments import python_path
 from tools.processes import free_port
 from tools.readers_tools import write_az_that_only_parses, write_command
+from tools.template import template
 
 TUTORIAL = ROOT / "docs" / "tutorial"
 FIRST = [TUTORIAL / "index.md", TUTORIAL / "0-local.md"]

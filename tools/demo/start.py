@@ -13,8 +13,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tools.baking import template
 from tools.environments import ROOT, NoPythonError, project_environment, python_path
+from tools.template import template
 
 # The variable of `make demo` that holds the answer to a question.
 VARIABLES = {

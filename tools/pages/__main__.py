@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 
 from tools.baking import ROOT
-from tools.pages import address, benchmarks, cluster, fire, reference, troubleshooting, values
+from tools.pages import address, benchmarks, cluster, compression, fire, reference, troubleshooting, values
 
 
 def main() -> None:
-    """Write each page. The pages of compression and least privilege are written when they are measured."""
+    """Write each page. That of least privilege is written when it is measured."""
     benchmarks.write()
     reference.main()
     troubleshooting.main()
     fire.write()
+    compression.write()
     values.write()
     address.main()
     cluster.write_page(json.loads((ROOT / "records" / "cluster.json").read_text(encoding="utf-8")))
