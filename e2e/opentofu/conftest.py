@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from tools.baking import bake
+from tools.baking import Answers, bake
 
 
 @pytest.fixture(scope="session")
 def projects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """By cloud; ``long`` for AWS with the longest names; and with a mirror in the same cloud."""
+    """By cloud; ``long`` for AWS with the longest names, ``agents`` for theirs, and with a mirror in the same cloud."""
     folder = tmp_path_factory.mktemp("projects")
-    answers: dict[str, dict[str, str]] = {cloud: {"cloud": cloud} for cloud in ("aws", "gcp", "azure")}
+    answers: dict[str, Answers] = {cloud: {"cloud": cloud} for cloud in ("aws", "gcp", "azure")}
     answers["long"] = {"cloud": "aws", "bucket": "b" * 63, "project_slug": "p" * 63}
+    answers["agents"] = {"cloud": "aws", "remote_execution": True}
     mirrors = {
         "mirror": ("aws", "s3://my_aws_conn@second-bucket/copies"),
         "gcp-mirror": ("gcp", "gs://my_gcp_conn@second-bucket/copies"),

@@ -1,7 +1,8 @@
 """What the providers of Terraform know: each resource with its arguments, as npm packages for TypeScript have them.
 
 The providers for Google Cloud and Azure are too big to build here. These packages were generated from their schemas.
-There is none of azurerm 5: of that, the Go module proxy has the source, and in it the documentation of every resource.
+Of google 7 only Pulumi's is, which has names of its own. There is none of azurerm 5: of that, the Go module proxy has
+the source, and in it the documentation of every resource.
 """
 
 from __future__ import annotations
@@ -51,6 +52,25 @@ PACKAGES = {
         "azurerm 4.73.0",
     ),
 }
+# Made from google-beta, which has all of google; of this version says pull request 3982 of pulumi/pulumi-gcp.
+PULUMI = Package(
+    "@pulumi/gcp",
+    "9.36.0",
+    "Agk7+VlGtj+coAyJUee9K++h0y2k9jdTqupD59peJ8FjGGnhbPr5a+7dozlE1iM8/z1OJNNIt4Lb5y2LWyfTSw==",
+    "google 7.46.0",
+)
+# The file that declares it there, and the start of its interface of arguments.
+PULUMI_PLACES = {
+    "google": ("provider", "Provider"),
+    "google_kms_crypto_key_iam_member": ("kms/cryptoKeyIAMMember", "CryptoKeyIAMMember"),
+    "google_project_iam_custom_role": ("projects/iamcustomRole", "IAMCustomRole"),
+    "google_service_account": ("serviceaccount/account", "Account"),
+    "google_service_account_iam_member": ("serviceaccount/iammember", "IAMMember"),
+    "google_service_account_key": ("serviceaccount/key", "Key"),
+    "google_storage_bucket": ("storage/bucket", "Bucket"),
+    "google_storage_bucket_iam_member": ("storage/bucketIAMMember", "BucketIAMMember"),
+    "google_storage_project_service_account": ("storage/getProjectServiceAccount", "GetProjectServiceAccountOutput"),
+}
 # The provider's module is in the proxy only by commit: this one is 5.2.0 and a few days.
 AZURERM = ("github.com/hashicorp/terraform-provider-azurerm", "v1.44.1-0.20260824201233-fae580791926")
 AZURERM_VERSION = "5.2.0"
@@ -75,14 +95,13 @@ class Argument:
     block: Schema | None
 
 
-def package(cloud: str, npm: list[str]) -> Path:
-    """Return the file of a cloud's package, after npm has brought it into ``.tools/`` if it is not there.
+def package(wanted: Package, npm: list[str]) -> Path:
+    """Return the file of a package, after npm has brought it into ``.tools/`` if it is not there.
 
     :param npm: the command that runs npm
     :raises subprocess.CalledProcessError: if npm cannot bring it
     :raises ValueError: if it is not the package that is pinned here
     """
-    wanted = PACKAGES[cloud]
     file = TOOLS / f"{wanted.name.removeprefix('@').replace('/', '-')}-{wanted.version}.tgz"
     TOOLS.mkdir(exist_ok=True)
     with FileLock(file.with_suffix(".lock")):
@@ -106,6 +125,44 @@ def schemas(file: Path, names: Iterable[tuple[str, str]]) -> dict[tuple[str, str
                 content = archive.extractfile(member)
                 texts[folder] = texts.get(folder, "") + (content.read().decode() if content else "")
     return {folders[folder]: found for folder, text in texts.items() if (found := schema(text, *folders[folder]))}
+
+
+def pulumi_schemas(file: Path, names: Iterable[tuple[str, str]], code: str) -> dict[tuple[str, str], Schema]:
+    """Return the schemas that Pulumi's package has, as :func:`schemas` does.
+
+    :param code: the HCL, whose words tell how Terraform calls what is in the plural here
+    """
+    with tarfile.open(file) as archive:
+        texts = {member.name: archive.extractfile(member) for member in archive if member.name.endswith(".d.ts")}
+
+        def text_of(name: str) -> str:
+            content = texts[f"package/{name}.d.ts"]
+            return content.read().decode() if content else ""
+
+        spaces = dict(re.findall(r"^export declare namespace (\w+) \{\n(.*?)^\}", text_of("types/input"), re.M | re.S))
+        words, made = set(re.findall(r"\w+", code)), {}
+        for kind, name in names:
+            if name in PULUMI_PLACES:
+                place, start = PULUMI_PLACES[name]
+                text = text_of(place)
+                made[kind, name] = pulumi_block(text, f"{start}Args", spaces, words)
+                made[kind, name].readable = {"id", *re.findall(r"^    readonly (\w+)", text, re.MULTILINE)}
+    return made
+
+
+def pulumi_block(text: str, name: str, spaces: dict[str, str], words: set[str]) -> Schema:
+    """Return the schema of one interface of Pulumi's package."""
+    made = Schema()
+    members = re.search(rf"^ *(?:export )?interface {name} \{{\n(.*?)^ *\}}\n", text, re.MULTILINE | re.DOTALL)
+    for argument, optional, kind in re.findall(
+        r"^ +(\w+)(\??): pulumi\.Input<(.*?)>;$", members[1] if members else "", re.M | re.S
+    ):
+        snake, many = re.sub("(?=[A-Z])", "_", argument).lower(), "[]" in kind
+        called = [snake, *([snake.removesuffix("s"), snake.removesuffix("es")] if many else [])]
+        block = re.search(r"inputs\.(\w+)\.(\w+)", kind)
+        inner = pulumi_block(spaces[block[1]], block[2], spaces, words) if block else None
+        made.arguments[next((one for one in called if one in words), snake)] = Argument(not optional, many, inner)
+    return made
 
 
 def documented(source: Path, names: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Schema]:

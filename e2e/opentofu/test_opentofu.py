@@ -81,15 +81,15 @@ class Tofu:
         self.environment = {**kept, **keys, **servers, "TF_CLI_CONFIG_FILE": str(config)}
         self.program, self.infra = program, infra
 
-    def __call__(self, *arguments: str) -> str:
-        """Run a command, which must succeed, and return what it printed."""
-        done = self.tried(*arguments)
+    def __call__(self, *arguments: str, **variables: str) -> str:
+        """Run a command with such variables as TF_WORKSPACE; it must succeed. Return what it printed."""
+        done = self.tried(*arguments, **variables)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def tried(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def tried(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a command, whatever comes of it."""
-        return run(self.program, *arguments, cwd=self.infra, env=self.environment, timeout=1800)
+        return run(self.program, *arguments, cwd=self.infra, env={**self.environment, **variables}, timeout=1800)
 
     def choose(self, **variables: Any) -> None:
         """Write choices behind those of terraform.tfvars, as users do: JSON is HCL too."""
@@ -115,6 +115,11 @@ class Tofu:
     def outputs(self) -> dict[str, Any]:
         """Return the outputs by name."""
         return {name: one["value"] for name, one in json.loads(self("output", "-json")).items()}
+
+    def env_connection(self) -> dict[str, Any]:
+        """Return the connection that the lines for `.env` hold."""
+        lines = dotenv_values(stream=io.StringIO(self.outputs()["env_lines"]))
+        return dict(json.loads(str(lines["AIRFLOW_CONN_MY_AWS_CONN"])))
 
     def resource(self, type_: str) -> dict[str, Any]:
         """Return what the state says of the only resource of a type."""
@@ -153,8 +158,7 @@ def test_it_applies_infra_on_moto_and_finds_nothing_to_change_then(applied: Tofu
     assert json.loads(outputs["connection"]) == {"conn_type": "aws", "extra": {"region_name": "eu-central-1"}}
     role = "arn:aws:iam::123456789012:role/xcom-my-xcom-project"
     assert outputs["role_arn"] == role
-    assert outputs["helm_annotations"] == {"eks.amazonaws.com/role-arn": role}
-    assert yaml.safe_load(outputs["values_yaml"]) == {"annotations": outputs["helm_annotations"], "labels": {}}
+    assert yaml.safe_load(outputs["values_yaml"]) == {"annotations": {"eks.amazonaws.com/role-arn": role}, "labels": {}}
     for type_, file in (("aws_iam_policy", "policy.json"), ("aws_s3_bucket_policy", "tls-only.json")):
         assert json.loads(applied.resource(type_)["policy"]) == json.loads((applied.infra / file).read_text())
 
@@ -166,16 +170,47 @@ def test_its_lines_for_the_env_file_are_those_that_the_env_file_has(applied: Tof
     path = "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH"
     assert lines.pop(path) == emitted[path]
     (connection,) = (json.loads(str(value)) for value in lines.values())
-    assert connection["password"] == applied.outputs()["secret_access_key"]
+    assert connection["password"] == applied.resource("aws_iam_access_key")["secret"]
     placeholder = json.loads(str(emitted["AIRFLOW_CONN_MY_AWS_CONN"]))
     assert (set(connection), set(connection["extra"])) == (set(placeholder), set(placeholder["extra"]))
+
+
+USE_THE_STORE = """
+import os
+from airflow.sdk import ObjectStoragePath
+object = ObjectStoragePath(os.environ["AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH"]) / "of-the-test"
+object.write_text("whole")
+print(object, object.read_text())
+object.unlink()
+"""
+
+
+def test_the_lines_pasted_into_the_env_file_reach_the_bucket(
+    applied: Tofu, projects: dict[str, Path], moto: str, tmp_path: Path
+) -> None:
+    """As they are printed, over the same names. Only where moto is says the environment.
+
+    moto takes the bucket's policy, which denies requests without TLS, for one that denies all: it is taken off.
+    """
+    requests.delete(f"{moto}/my-xcom-bucket?policy", timeout=60).raise_for_status()
+    project = Path(shutil.copytree(projects["aws"], tmp_path / "project"))
+    lines = applied("output", "-raw", "env_lines").splitlines()
+    names = {line.partition("=")[0] for line in lines}
+    file = project / ".env"
+    kept = [line for line in file.read_text().splitlines() if line.partition("=")[0] not in names]
+    file.write_text("\n".join([*kept, *lines]) + "\n")
+    (project / ".venv").symlink_to(project_environment("aws", [project / "requirements-dev.txt"]).parents[1])
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "AWS_ENDPOINT_URL": moto}
+    done = run("./airflow.sh", "python", "-c", USE_THE_STORE, cwd=project, env=environment, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == "s3://my_aws_conn@my-xcom-bucket/xcom/of-the-test whole"
 
 
 def test_a_choice_more_changes_only_that_and_the_key_stays(fresh: Callable[[str], Tofu]) -> None:
     """The key of the first apply is in somebody's .env: a second one for pods must not take it away."""
     command = fresh("aws")
     command.apply()
-    key = command.outputs()["access_key_id"]
+    key = command.env_connection()
     command.choose(**PODS)
     assert command.planned() == {
         "aws_iam_role.xcom[0]": ["create"],
@@ -186,7 +221,7 @@ def test_a_choice_more_changes_only_that_and_the_key_stays(fresh: Callable[[str]
     assert command.planned() == {'aws_s3_bucket_lifecycle_configuration.xcom["primary"]': ["update"]}
     command.apply()
     assert command.planned() == {}
-    assert command.outputs()["access_key_id"] == key
+    assert command.env_connection() == key
 
 
 def test_destroy_leaves_nothing(applied: Tofu, moto: str) -> None:
@@ -220,25 +255,96 @@ def test_a_mirror_in_the_same_cloud_is_a_second_bucket_for_the_same_role(fresh: 
     assert len({one["Sid"] for one in policy["Statement"]}) == len(policy["Statement"]) == 4
 
 
+def objects_of(policy: str) -> list[str]:
+    """Return below which ARNs a policy lets its identity read and write."""
+    return [one["Resource"] for one in json.loads(policy)["Statement"] if "s3:PutObject" in one["Action"]]
+
+
 def test_a_second_deployment_shares_the_bucket_with_rights_for_its_prefix_only(fresh: Callable[[str], Tofu]) -> None:
-    """With the two files that the README shows, and its two commands."""
+    """With the file that the README shows, and its commands in their order."""
     command = fresh("aws")
     readme = (command.infra / "README.md").read_text()
-    for name, text in re.findall(r'```hcl title="(\w+\.tfvars)"\n(.*?)```', readme, re.DOTALL):
-        (command.infra / name).write_text(text)
-    applies = re.findall(r"^tofu (apply -var-file.*)$", readme, re.MULTILINE)
-    assert len(applies) == 2
-    for arguments in applies:
-        command(*arguments.split(), "-auto-approve", "-input=false")
-    states = {"prod": "terraform.tfstate", "dev": "dev.tfstate"}
-    for folder, file in states.items():
-        state = {one["type"]: one for one in json.loads((command.infra / file).read_text())["resources"]}
-        policy = json.loads(state["aws_iam_policy"]["instances"][0]["attributes"]["policy"])
-        objects = [one["Resource"] for one in policy["Statement"] if one["Sid"] == "Objects"]
-        assert objects == [f"arn:aws:s3:::my-xcom-bucket/xcom/{folder}/*"]
-        assert ("aws_s3_bucket" in state) == (folder == "prod")
+    block = re.search(r'```hcl title="dev.tfvars"\n(.*?)```', readme, re.DOTALL)
+    assert block
+    (command.infra / "dev.tfvars").write_text(block[1])
+    command.choose(prefix="xcom/prod")
+    typed = re.findall(r"^(?:(TF_WORKSPACE)=(\w+) )?tofu (apply.*)$", readme.partition("dev.tfvars")[2], re.MULTILINE)
+    assert [arguments for *_, arguments in typed] == ["apply", "apply -var-file=dev.tfvars"]
+    for name, workspace, arguments in typed:
+        command(*arguments.split(), "-auto-approve", **({name: workspace} if name else {}))
+
+    assert command.planned() == {}, "the second apply undid something of the first"
+    assert objects_of(command.resource("aws_iam_policy")["policy"]) == ["arn:aws:s3:::my-xcom-bucket/xcom/prod/*"]
     rules = {rule["id"]: rule for rule in command.resource("aws_s3_bucket_lifecycle_configuration")["rule"]}
     assert rules["forget-xcoms"]["filter"][0]["prefix"] == "xcom/"
+
+    state = json.loads(command("show", "-json", TF_WORKSPACE="dev"))["values"]["root_module"]["resources"]
+    (policy,) = (one["values"]["policy"] for one in state if one["type"] == "aws_iam_policy")
+    assert objects_of(policy) == ["arn:aws:s3:::my-xcom-bucket/xcom/dev/*"]
+    assert "aws_s3_bucket" not in {one["type"] for one in state}
+    lines = command("output", "-raw", "env_lines", TF_WORKSPACE="dev")
+    assert "@my-xcom-bucket/xcom/dev\n" in lines
+    assert command.env_connection()["login"] not in lines
+
+    # The choices of dev in the state of prod would destroy the bucket.
+    for arguments, workspace, belongs_to in (
+        (["-var-file=dev.tfvars"], "default", "dev"),
+        ([], "dev", "default"),
+        (["-var-file=dev.tfvars"], "stage", "dev"),
+    ):
+        done = command.tried("plan", "-input=false", "-no-color", *arguments, TF_WORKSPACE=workspace)
+        assert done.returncode == 1
+        assert f"begin the command with TF_WORKSPACE={belongs_to}" in " ".join(done.stderr.split())
+
+
+def test_the_agents_have_rights_for_their_state_and_its_old_versions_go_too(fresh: Callable[[str], Tofu]) -> None:
+    command = fresh("agents")
+    command.apply()
+    assert command.planned() == {}
+    paths = [f"arn:aws:s3:::my-xcom-bucket/{folder}/*" for folder in ("xcom", "state")]
+    assert objects_of(command.resource("aws_iam_policy")["policy"]) == paths
+    rules = {rule["id"]: rule for rule in command.resource("aws_s3_bucket_lifecycle_configuration")["rule"]}
+    assert rules["forget-xcoms"]["filter"][0]["prefix"] == "xcom/"
+    whole_bucket = rules["forget-leftovers"]
+    assert whole_bucket["filter"] == [] or not whole_bucket["filter"][0]["prefix"]
+    assert whole_bucket["noncurrent_version_expiration"][0]["noncurrent_days"] == 7
+
+
+def test_the_state_in_a_bucket_is_locked_encrypted_and_has_workspaces(fresh: Callable[[str], Tofu], moto: str) -> None:
+    """The commented blocks of main.tf, switched on as they stand there, but for the bucket's name and the variable."""
+    requests.put(f"{moto}/my-company-tofu-state", timeout=60).raise_for_status()
+    command = fresh("aws")
+    main = command.infra / "main.tf"
+    text = main.read_text()
+    for name in ("backend", "encryption"):
+        block = re.search(rf"^  # {name} .*?^  # \}}\n", text, re.MULTILINE | re.DOTALL)
+        assert block
+        text = text.replace(block[0], re.sub(r"^  # ", "  ", block[0], flags=re.MULTILINE))
+    main.write_text(text)
+    (command.infra / "passphrase.tf").write_text('variable "state_passphrase" {\n  sensitive = true\n}\n')
+    command.environment["TF_VAR_state_passphrase"] = "x" * 20
+    command(
+        "init",
+        "-input=false",
+        "-no-color",
+        "-backend-config=use_path_style=true",
+        "-backend-config=skip_s3_checksum=true",
+    )
+    command.apply()
+    assert command.planned() == {}
+    signed = {"Authorization": "AWS4-HMAC-SHA256 Credential=test/20260101/eu-central-1/s3/aws4_request"}
+    address = f"{moto}/my-company-tofu-state/my-xcom-project/xcom.tfstate"
+    stored = requests.get(address, headers=signed, timeout=60)
+    assert set(stored.json()) >= {"encrypted_data", "encryption_version"}
+    assert "my-xcom-bucket" not in stored.text
+
+
+def test_in_govcloud_each_arn_is_of_its_partition(fresh: Callable[[str], Tofu]) -> None:
+    command = fresh("aws")
+    command.choose(region="us-gov-west-1")
+    texts = [one["policy"] for type_ in ("aws_iam_policy", "aws_s3_bucket_policy") for one in command.values(type_)]
+    assert len(texts) == 2
+    assert all("arn:aws-us-gov:s3:::my-xcom-bucket" in text and "arn:aws:" not in text for text in texts)
 
 
 def test_pods_by_eks_pod_identity_and_a_deployment_of_astro_are_trusted_by_name(fresh: Callable[[str], Tofu]) -> None:
@@ -281,14 +387,12 @@ def test_its_bucket_user_and_policy_are_enough_for_the_project_and_each_right_is
     applied: Tofu, projects: dict[str, Path], moto: str, tmp_path: Path
 ) -> None:
     """The proof of docs/reference/least-privilege.md again, with what tofu made: it must show what the page says."""
-    outputs = applied.outputs()
-    keys = {"login": outputs["access_key_id"], "password": outputs["secret_access_key"]}
     made = {
         "endpoint": moto,
         "bucket": applied.resource("aws_s3_bucket")["bucket"],
         "user": applied.resource("aws_iam_user")["name"],
         "policy_arn": applied.resource("aws_iam_policy")["arn"],
-        "connection": {**json.loads(outputs["connection"]), **keys},
+        "connection": applied.env_connection(),
     }
     file = tmp_path / "made.json"
     file.write_text(json.dumps(made))

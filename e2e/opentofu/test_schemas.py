@@ -39,7 +39,12 @@ Known = Callable[[set[tuple[str, str]]], dict[tuple[str, str], schemas.Schema]]
 
 def of_package(cloud: str, npm: list[str]) -> Known:
     """Return the schemas of a cloud's package."""
-    return lambda names: schemas.schemas(schemas.package(cloud, npm), names)
+    return lambda names: schemas.schemas(schemas.package(schemas.PACKAGES[cloud], npm), names)
+
+
+def of_pulumi(code: str, npm: list[str]) -> Known:
+    """Return the schemas of google 7."""
+    return lambda names: schemas.pulumi_schemas(schemas.package(schemas.PULUMI, npm), names, code)
 
 
 def of_documentation(names: set[tuple[str, str]]) -> dict[tuple[str, str], schemas.Schema]:
@@ -78,6 +83,35 @@ def test_the_provider_knows_all_of_it(cloud: str, projects: dict[str, Path], npm
     assert allowed
     assert allowed[1] == name
     assert version in SpecifierSet(allowed[2])
+
+
+def test_google_7_knows_all_of_it(projects: dict[str, Path], npm: list[str]) -> None:
+    code = code_of(projects["gcp"])
+    assert list(wrong(code, of_pulumi(code, npm))) == []
+    allowed = re.search(r'version = "([^"]+)"', code)
+    assert allowed
+    assert schemas.PULUMI.provider.split()[1] in SpecifierSet(allowed[1])
+
+
+@pytest.mark.parametrize(
+    ("right", "other", "said"),
+    [
+        ('"google_project_iam_custom_role"', '"google_iam_role"', "there is no resource google_iam_role"),
+        ("days_since_noncurrent_time", "days_since_noncurrent", "google_storage_bucket.xcom.lifecycle_rule."),
+        ("location ", "place ", "google_storage_bucket.xcom: location is missing"),
+        ("key.private_key", "key.secret", "google_service_account_key: secret cannot be read"),
+        ("versioning {", "versioning = {", "google_storage_bucket.xcom: versioning is a block"),
+        ("default_labels", "labels", "google: there is no labels"),
+    ],
+)
+def test_google_7_finds_what_it_does_not_know(
+    right: str, other: str, said: str, projects: dict[str, Path], npm: list[str]
+) -> None:
+    code = code_of(projects["gcp"])
+    assert right in code
+    code = code.replace(right, other)
+    found = list(wrong(code, of_pulumi(code, npm)))
+    assert any(line.startswith(said) for line in found), found
 
 
 def test_the_documentation_of_azurerm_5_knows_all_of_it(projects: dict[str, Path]) -> None:

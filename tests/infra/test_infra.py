@@ -9,19 +9,22 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import hcl2
 import pytest
+import requests
 import yaml
 from filelock import FileLock
 
 from tools.background import moto_server
 from tools.baking import CONFIG, ROOT, Answers, Bake, Install, run
 from tools.baking import bake as bake_into
+from tools.environments import python_path
 from tools.projects import read_as_docker
-from tools.readers_tools import write_az_that_only_parses, write_script
+from tools.readers_tools import write_az_that_only_parses, write_command, write_script
 
 CLOUDS = [cloud for cloud in CONFIG["cloud"] if cloud != "local"]
 every_cloud = pytest.mark.parametrize("cloud", CLOUDS)
@@ -236,6 +239,18 @@ def test_the_commands_of_the_readme_run(infra: Path, tools: Path, moto: str) -> 
     assert version["PolicyVersion"]["Document"] == json.loads((infra / "policy.json").read_text())
 
 
+@every_cloud
+def test_each_way_in_the_readme_can_be_gone_alone(cloud: str, infra: Path) -> None:
+    """Behind the blocks that are for all, each needs only what they or it have set."""
+    blocks = re.findall(r"```bash\n(.*?)```", (infra / "README.md").read_text(), re.DOTALL)
+    for_all = 2 if cloud == "aws" else 1
+    known = set(re.findall(r"^(\w+)=", "\n".join(blocks[:for_all]), re.MULTILINE))
+    assert len(blocks) >= for_all + 2
+    for block in blocks[for_all:]:
+        own = set(re.findall(r"^(\w+)=", block, re.MULTILINE))
+        assert set(re.findall(r"\$\{?([A-Z]\w*)", block)) <= known | own, block
+
+
 JQ = """
 import functools, json, sys
 *_, path, file = sys.argv
@@ -254,6 +269,58 @@ def test_az_knows_the_commands_of_the_readme(infra: Path, tmp_path: Path) -> Non
     done = run("bash", "-c", f"set -eu\n{commands}", cwd=infra, env=environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") == len(re.findall("^az ", commands, re.MULTILINE))
+
+
+def test_the_role_on_azure_is_for_blobs_alone(bake: Bake) -> None:
+    """With an action on containers it could delete them."""
+    role = json.loads((bake(cloud="azure") / "infra" / "rights.json").read_text())["role"]
+    assert role["Actions"] == []
+    blobs = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
+    assert set(role["DataActions"]) == {f"{blobs}/{action}" for action in ("read", "write", "delete")}
+
+
+@pytest.mark.parametrize("cloud", ["azure"])
+def test_whoever_deletes_the_stored_access_policy_revokes_its_sas(
+    infra: Path, bake: Bake, install: Install, tmp_path: Path
+) -> None:
+    """The README's commands on Azurite, which takes http."""
+    commands = "\n".join(re.findall(r"```bash\n(.*?)```", (infra / "README.md").read_text(), re.DOTALL))
+    policies = re.findall(r"^az storage container (?:policy|generate-sas).*(?:\n  .*)*", commands, re.MULTILINE)
+    create, sign, delete = (one.replace("--https-only ", "") for one in policies)
+    create, count = re.subn(
+        r"(?<=--expiry )\S+", f"{datetime.now(timezone.utc) + timedelta(days=1):%Y-%m-%dT%H:%MZ}", create
+    )
+    assert count == 1
+    project = bake(cloud="azure")
+    python = install("azure", project / "requirements-dev.txt") / "python"
+    probe = (python, ROOT / "tools" / "probes" / "hold_store.py", "abfs://my_azure_conn@my-xcom-container/xcom")
+    environment = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "HOME": str(tmp_path), "ACCOUNT": "mycompany"}
+    with subprocess.Popen(
+        [*probe, "my-xcom-container"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**environment, "PYTHONPATH": python_path(project)},
+        text=True,
+    ) as store:
+        assert store.stdout is not None
+        connection = json.loads(store.stdout.readline())["extra"]["connection_string"]
+        write_command(
+            tmp_path, "az", AZURE_STORAGE_CONNECTION_STRING=connection, AZURE_CONFIG_DIR=str(tmp_path / "azure")
+        )
+        write_script(tmp_path / "jq", f"{sys.executable} -c '{JQ}' \"$@\"")
+
+        def typed(command: str) -> str:
+            return run("bash", "-euc", command, cwd=infra, env=environment, check=True).stdout.strip()
+
+        endpoint = re.search("BlobEndpoint=([^;]+)", connection)
+        assert endpoint
+        typed(create)
+        address = f"{endpoint[1]}/my-xcom-container?restype=container&comp=list&{typed(sign)}"
+        assert requests.get(address, timeout=60).status_code == 200
+        typed(delete)
+        assert requests.get(address, timeout=60).status_code == 403
+        assert store.stdin is not None
+        store.stdin.close()
 
 
 def choices(infra: Path) -> dict[str, Any]:

@@ -19,19 +19,7 @@ terraform {
   #   use_lockfile = true
   # }
 
-  # OpenTofu (not Terraform) encrypts the state itself; the passphrase comes from TF_VAR_state_passphrase.
-  # encryption {
-  #   key_provider "pbkdf2" "state" {
-  #     passphrase = var.state_passphrase # and a variable of this name, with sensitive = true
-  #   }
-  #   method "aes_gcm" "state" {
-  #     keys = key_provider.pbkdf2.state
-  #   }
-  #   state {
-  #     method   = method.aes_gcm.state
-  #     enforced = true
-  #   }
-  # }
+{% include 'infra/shared/encryption.tf' -%}
 }
 
 provider "aws" {
@@ -121,15 +109,19 @@ resource "aws_s3_bucket_lifecycle_configuration" "xcom" {
     expiration {
       days = var.xcom_days
     }
+  }
+
+  # The whole bucket: a state store replaces its objects often, and each leaves a version.
+  rule {
+    id     = "forget-leftovers"
+    status = "Enabled"
+    filter {}
+    expiration {
+      expired_object_delete_marker = true
+    }
     noncurrent_version_expiration {
       noncurrent_days = var.old_version_days
     }
-  }
-
-  rule {
-    id     = "end-unfinished-uploads"
-    status = "Enabled"
-    filter {}
     abort_incomplete_multipart_upload {
       days_after_initiation = 7
     }

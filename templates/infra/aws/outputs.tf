@@ -40,13 +40,8 @@ output "policy_arn" {
   value       = aws_iam_policy.xcom.arn
 }
 
-output "helm_annotations" {
-  description = "For `annotations` of the Remote Execution Agents' values.yaml; EKS Pod Identity needs none"
-  value       = local.annotations
-}
-
 output "values_yaml" {
-  description = "To paste into values.yaml of the Remote Execution Agents, over the same keys"
+  description = "To paste into values.yaml of the Remote Execution Agents, over the same keys; EKS Pod Identity needs no annotation"
   value       = yamlencode({ annotations = local.annotations, labels = {} })
 }
 
@@ -56,16 +51,5 @@ output "env_lines" {
     AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH=${local.path}
     AIRFLOW_CONN_{{ cookiecutter.connection_id | upper }}=${var.access_key ? local.key : local.keyless}
   END
-  sensitive   = true
-}
-
-output "access_key_id" {
-  description = "For `login` of the connection on your own machine, if access_key is true"
-  value       = one(aws_iam_access_key.local[*].id)
-}
-
-output "secret_access_key" {
-  description = "For `password` of the connection on your own machine, if access_key is true"
-  value       = one(aws_iam_access_key.local[*].secret)
   sensitive   = true
 }

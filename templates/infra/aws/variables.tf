@@ -40,26 +40,7 @@ variable "name" {
   type        = string
 }
 
-variable "xcom_days" {
-  description = "Days after which an XCom is deleted, whether or not a row still names it"
-  type        = number
-  default     = 90
-  validation {
-    condition     = var.xcom_days >= 1
-    error_message = "xcom_days must be 1 or more, such as 90."
-  }
-}
-
-variable "old_version_days" {
-  description = "Days for which a deleted or replaced XCom can still be restored"
-  type        = number
-  default     = 7
-  validation {
-    condition     = var.old_version_days >= 1
-    error_message = "old_version_days must be 1 or more, such as 7."
-  }
-}
-
+{% include 'infra/shared/variables.tf' %}
 variable "oidc_provider_arn" {
   description = "The IAM OIDC provider of your EKS cluster (arn:aws:iam::ACCOUNT:oidc-provider/...); null for no IRSA"
   type        = string

@@ -18,19 +18,7 @@ terraform {
   #   use_azuread_auth     = true
   # }
 
-  # OpenTofu (not Terraform) encrypts the state itself; the passphrase comes from TF_VAR_state_passphrase.
-  # encryption {
-  #   key_provider "pbkdf2" "state" {
-  #     passphrase = var.state_passphrase # and a variable of this name, with sensitive = true
-  #   }
-  #   method "aes_gcm" "state" {
-  #     keys = key_provider.pbkdf2.state
-  #   }
-  #   state {
-  #     method   = method.aes_gcm.state
-  #     enforced = true
-  #   }
-  # }
+{% include 'infra/shared/encryption.tf' -%}
 }
 
 provider "azurerm" {
@@ -150,6 +138,18 @@ resource "azurerm_storage_management_policy" "xcom" {
       base_blob {
         delete_after_days_since_modification_greater_than = var.xcom_days
       }
+    }
+  }
+
+  # The whole container: a state store replaces its blobs often, and each leaves a version.
+  rule {
+    name    = "forget-versions"
+    enabled = true
+    filters {
+      prefix_match = ["${each.value.container}/"]
+      blob_types   = ["blockBlob"]
+    }
+    actions {
       version {
         delete_after_days_since_creation = var.old_version_days
       }

@@ -35,16 +35,6 @@ output "role_definition_id" {
   value       = azurerm_role_definition.xcom.role_definition_resource_id
 }
 
-output "helm_annotations" {
-  description = "For `annotations` of the Remote Execution Agents' values.yaml"
-  value       = local.annotations
-}
-
-output "helm_labels" {
-  description = "For `labels` of the Remote Execution Agents' values.yaml"
-  value       = local.labels
-}
-
 output "values_yaml" {
   description = "To paste into values.yaml of the Remote Execution Agents, over the same keys"
   value       = yamlencode({ annotations = local.annotations, labels = local.labels })
@@ -56,11 +46,5 @@ output "env_lines" {
     AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH=${local.path}
     AIRFLOW_CONN_{{ cookiecutter.connection_id | upper }}=${local.connection_string == null ? local.keyless : local.signed}
   END
-  sensitive   = true
-}
-
-output "connection_string" {
-  description = "For `connection_string` of the connection on your own machine, if sas_expiry is set"
-  value       = local.connection_string
   sensitive   = true
 }

@@ -54,30 +54,11 @@ variable "name" {
   type        = string
 }
 
+{% include 'infra/shared/variables.tf' %}
 variable "replication" {
   description = "How many copies Azure keeps, and where: LRS, ZRS, GRS, RAGRS, GZRS or RAGZRS. Not every region has ZRS"
   type        = string
   default     = "ZRS"
-}
-
-variable "xcom_days" {
-  description = "Days after which an XCom is deleted, whether or not a row still names it"
-  type        = number
-  default     = 90
-  validation {
-    condition     = var.xcom_days >= 1
-    error_message = "xcom_days must be 1 or more, such as 90."
-  }
-}
-
-variable "old_version_days" {
-  description = "Days for which a deleted or replaced XCom, or the deleted container, can still be restored"
-  type        = number
-  default     = 7
-  validation {
-    condition     = var.old_version_days >= 1
-    error_message = "old_version_days must be 1 or more, such as 7."
-  }
 }
 
 variable "federated" {

@@ -16,19 +16,7 @@ terraform {
   #   prefix = "{{ cookiecutter.project_slug }}/xcom"
   # }
 
-  # OpenTofu (not Terraform) encrypts the state itself; the passphrase comes from TF_VAR_state_passphrase.
-  # encryption {
-  #   key_provider "pbkdf2" "state" {
-  #     passphrase = var.state_passphrase # and a variable of this name, with sensitive = true
-  #   }
-  #   method "aes_gcm" "state" {
-  #     keys = key_provider.pbkdf2.state
-  #   }
-  #   state {
-  #     method   = method.aes_gcm.state
-  #     enforced = true
-  #   }
-  # }
+{% include 'infra/shared/encryption.tf' -%}
 }
 
 provider "google" {
@@ -91,7 +79,6 @@ resource "google_storage_bucket" "xcom" {
     }
     condition {
       days_since_noncurrent_time = var.old_version_days
-      matches_prefix             = ["${split("/", each.value.prefix)[0]}/"]
       with_state                 = "ARCHIVED"
     }
   }

@@ -29,11 +29,6 @@ output "role_id" {
   value       = google_project_iam_custom_role.xcom.id
 }
 
-output "helm_annotations" {
-  description = "For `annotations` of the Remote Execution Agents' values.yaml"
-  value       = local.annotations
-}
-
 output "values_yaml" {
   description = "To paste into values.yaml of the Remote Execution Agents, over the same keys"
   value       = yamlencode({ annotations = local.annotations, labels = {} })
@@ -45,11 +40,5 @@ output "env_lines" {
     AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH=${local.path}
     AIRFLOW_CONN_{{ cookiecutter.connection_id | upper }}=${var.service_account_key ? local.keyed : local.keyless}
   END
-  sensitive   = true
-}
-
-output "service_account_key" {
-  description = "For `keyfile_dict` of the connection on your own machine, if service_account_key is true"
-  value       = local.keyfile
   sensitive   = true
 }

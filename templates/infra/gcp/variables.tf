@@ -45,26 +45,7 @@ variable "name" {
   type        = string
 }
 
-variable "xcom_days" {
-  description = "Days after which an XCom is deleted, whether or not a row still names it"
-  type        = number
-  default     = 90
-  validation {
-    condition     = var.xcom_days >= 1
-    error_message = "xcom_days must be 1 or more, such as 90."
-  }
-}
-
-variable "old_version_days" {
-  description = "Days for which a deleted or replaced XCom can still be restored"
-  type        = number
-  default     = 7
-  validation {
-    condition     = var.old_version_days >= 1
-    error_message = "old_version_days must be 1 or more, such as 7."
-  }
-}
-
+{% include 'infra/shared/variables.tf' %}
 variable "service_accounts" {
   description = "The Kubernetes service accounts on GKE that may act as this service account, as namespace/name"
   type        = list(string)

@@ -297,7 +297,7 @@ class Azure(Cloud):
     module = "adlfs"
     bucket_word = "container"
     create_bucket = "az storage container create --name {bucket} --account-name YOUR-STORAGE-ACCOUNT --auth-mode login"
-    remove = "az storage blob delete --container-name {bucket} --name {key} --account-name YOUR-STORAGE-ACCOUNT"
+    remove = "az storage blob delete -c {bucket} -n {key} --account-name YOUR-STORAGE-ACCOUNT --auth-mode login"
     permissions: ClassVar[dict[str, str]] = {
         "write": "write (SAS letter w)",
         "read": "read (SAS letter r)",
@@ -349,8 +349,8 @@ class Azure(Cloud):
             return ok("the container is private")
         return warning(
             f"everyone may read: public access is {access!r}",
-            f"az storage container set-permission --name {bucket} --public-access off "
-            "--account-name YOUR-STORAGE-ACCOUNT",
+            f"az storage container-rm update --name {bucket} --public-access off "
+            "--storage-account YOUR-STORAGE-ACCOUNT",
         )
 
     def _rights_in(self, document: Any) -> set[str]:
