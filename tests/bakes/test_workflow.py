@@ -44,11 +44,17 @@ def test_only_what_is_merged_and_passed_is_deployed_with_its_image(answers: Answ
     project = bake(**answers)
     deploy = jobs_of(project)["deploy"]
     assert deploy["needs"] == "test"
-    assert deploy["environment"] == "production"
+    assert deploy["environment"] == "${{ matrix.environment }}"
+    assert deploy["strategy"] == {
+        "max-parallel": 1,
+        "matrix": {"environment": "${{ fromJSON(vars.ASTRO_ENVIRONMENTS) }}"},
+    }
     assert "github.event_name == 'push'" in deploy["if"]
     # YAML 1.1 takes a bare `on` for true: this one is quoted, as GitHub and everybody else reads it.
     assert yaml.safe_load((project / WORKFLOW).read_text())["on"]["push"] == {"branches": ["main"]}
-    assert deploy["steps"][-1]["run"] == 'astro deploy "$ASTRO_DEPLOYMENT_ID"'  # without --dags: image and Dags
+    words = deploy["steps"][-1]["run"].split()
+    assert words[:2] == ["astro", "deploy"]
+    assert "--dags" not in words  # but image and Dags
 
 
 @every_bake
