@@ -1,8 +1,8 @@
 """Counts what becomes of compressed XComs, with either backend: `make record ONLY=compression`.
 
 Bakes a project and runs `dags/compression_dags.py` on real Airflow, once with each backend, against emulators of S3 and
-Google Cloud Storage, some of them slow or refusing. Then it looks into the buckets, prints a table, and writes it to
-docs/reference/compression-measured.md. Exits 1 if a push with the project's backend, or one without compression, did
+Google Cloud Storage, some of them slow or refusing. Then it looks into the buckets, prints a table, and writes
+records/compression.json. Exits 1 if a push with the project's backend, or one without compression, did
 not become what it should.
 """
 
