@@ -28,11 +28,11 @@ from urllib.parse import quote, urlsplit
 import requests
 from dotenv import dotenv_values
 
-from e2e.cluster.network import Network, Place, open_network
-from e2e.cluster.servers import PostgreSQL, Redis, Store
 from tools.baking import Answers, bake
 from tools.environments import ROOT, project_environment
+from tools.network import Network, Place, open_network
 from tools.processes import Process, free_port
+from tools.servers import PostgreSQL, Redis, Store
 
 HERE = Path(__file__).parent
 PATH = "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH"

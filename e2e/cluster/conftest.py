@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ from typing import Any
 import pytest
 
 from e2e.cluster.cluster import Cluster, running_cluster
-from tools.environments import ROOT, versions
+from tools.environments import ROOT
 
 HERE = Path(__file__).parent
 RESULTS = ROOT / "records" / "cluster.json"
@@ -65,13 +64,3 @@ def pytest_sessionfinish(exitstatus: int) -> None:
         from tools.pages.cluster import write_page
 
         write_page(json.loads(RESULTS.read_text()))
-
-
-def machine() -> str:
-    """Return in a line what the numbers were measured on."""
-    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    processor, airflow = model[1] if model else platform.machine(), versions("3")["version"]
-    return (
-        f"{os.cpu_count()} x {processor}, {platform.system()}, Python {platform.python_version()}, Airflow {airflow}, "
-        f"load of the last 15 minutes {os.getloadavg()[2]:.1f}"
-    )

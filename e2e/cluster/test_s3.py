@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from e2e.cluster.cluster import BACKEND, USER, Cluster, Run
-from e2e.cluster.conftest import RECORDING, Record, machine
+from e2e.cluster.conftest import RECORDING, Record
 from tools.debian import find, program
 from tools.environments import ROOT
+from tools.machine import machine
 from tools.pages.cluster import CUSTOM, DATABASE, PROVIDER
 
 BROWSER = Path(__file__).parent / "browser.py"

@@ -17,14 +17,14 @@ from typing import Any
 import pytest
 from dotenv import dotenv_values
 
-from e2e.cluster.network import Place
-from e2e.cluster.servers import Store
 from e2e.docker.engine import Docker
 from e2e.docker.images import provide
 from tools.astro import Cli
 from tools.background import wait_for
 from tools.baking import CHOICES, CONFIG, bake, clean_environment, run
 from tools.environments import project_environment
+from tools.network import Place
+from tools.servers import Store
 from tools.tested_with import record_docker
 
 DAG = "custom_xcom_backend_test"

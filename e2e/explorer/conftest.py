@@ -16,7 +16,7 @@ import pytest
 import requests
 from dotenv import dotenv_values
 
-from e2e.rows.airflow import Airflow
+from tools.airflow import Airflow
 from tools.baking import ROOT, bake, run
 from tools.environments import project_environment
 from tools.processes import Process, free_port, listens

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from e2e.cluster.network import open_network
-from e2e.cluster.servers import PostgreSQL
-from e2e.rows.airflow import Airflow
 from e2e.rows.conftest import Project
+from tools.airflow import Airflow
+from tools.network import open_network
+from tools.servers import PostgreSQL
 
 ROOT = Path(__file__).parents[2]
 DAGS = Path(__file__).parent / "dags"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from e2e.rows.airflow import Airflow
 from e2e.rows.conftest import Project
+from tools.airflow import Airflow
 
 DAGS = Path(__file__).parent / "dags"
 PROVIDER = "airflow.providers.common.io.xcom.backend.XComObjectStorageBackend"

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from e2e.rows.airflow import HOST, Airflow
 from e2e.rows.conftest import Project
+from tools.airflow import HOST, Airflow
 from tools.processes import Process, free_port, listens
 
 DAGS = Path(__file__).parent / "dags"

@@ -14,6 +14,7 @@ import object_stores
 
 
 def end(_signal: int, _frame: FrameType | None) -> None:
+    """End the emulator too."""
     raise SystemExit
 
 

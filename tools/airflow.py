@@ -17,11 +17,11 @@ from typing import Any
 
 import requests
 
-from e2e.cluster.servers import PostgreSQL
 from tools.processes import Process, free_port, processes_in
+from tools.servers import PostgreSQL
 
 HOST = "127.0.0.1"
-STEPS = Path(__file__).parents[2] / "tools" / "probes" / "run_steps.py"
+STEPS = Path(__file__).with_name("probes") / "run_steps.py"
 SECONDS = 600  # that anything may take on a busy machine
 AIRFLOW_2 = {"AIRFLOW__CORE__EXECUTOR": "SequentialExecutor"}
 AIRFLOW_3 = {
@@ -45,6 +45,7 @@ class Airflow:
         settings: dict[str, str],
         migrated: Path | None = None,
         server: PostgreSQL | None = None,
+        prefix: str = "",
     ):
         """Make the database; nothing runs yet.
 
@@ -53,10 +54,11 @@ class Airflow:
         :param settings: environment variables for every process
         :param migrated: an SQLite database to copy, which is quicker than to migrate one
         :param server: holds the metadata database in place of SQLite
+        :param prefix: the path of the web UI behind a proxy, such as ``/airflow``
         """
         self.folder, self.python, self.airflow_2, self.server = folder, python, airflow == "2", server
         self.port = free_port()
-        self.url = f"http://{HOST}:{self.port}"
+        self.url = f"http://{HOST}:{self.port}{prefix}"
         self.database = folder / "airflow.db"
         self.processes: dict[str, Process] = {}
         (folder / "home").mkdir(parents=True)
@@ -66,6 +68,7 @@ class Airflow:
             **(AIRFLOW_2 if self.airflow_2 else AIRFLOW_3),
             "AIRFLOW_HOME": str(folder / "home"),
             "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(64),
+            "AIRFLOW__API__BASE_URL": self.url,
             "AIRFLOW__API__SECRET_KEY": secrets.token_urlsafe(32),
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
@@ -138,20 +141,22 @@ class Airflow:
 
     def get(self, path: str) -> dict[str, Any]:
         """Return an answer of the REST API."""
-        answer = requests.get(
-            f"{self.url}/api/v2{path}", headers={"Authorization": f"Bearer {self.token()}"}, timeout=60
-        )
+        return self._ask("GET", path)
+
+    def _ask(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {self.token()}"}
+        answer = requests.request(method, f"{self.url}/api/v2{path}", headers=headers, timeout=60, **options)
         answer.raise_for_status()
         return dict(answer.json())
 
     def query(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Return rows of the metadata database: from PostgreSQL each value as text."""
+        """Return rows of the metadata database, or change it: from PostgreSQL each value comes as text."""
         if self.server:
             for number in range(len(values)):
                 query = query.replace("?", f":'value_{number}'", 1)
             given = {f"value_{number}": str(value) for number, value in enumerate(values)}
             return [tuple(row) for row in self.server.query(query, **given)]
-        with closing(sqlite3.connect(self.database, timeout=30)) as database:
+        with closing(sqlite3.connect(self.database, timeout=30)) as database, database:
             return database.execute(query, values).fetchall()
 
     def until(self, true: Callable[[], bool], message: str) -> None:
@@ -193,19 +198,15 @@ class Airflow:
         """Clear a task of a run that has ended, so that the scheduler decides on it again.
 
         :param date: the logical date of the run
+        :raises RuntimeError: if it is not one task instance that is cleared
         """
         if self.airflow_2:
             self.command("tasks", "clear", dag_id, "-t", f"^{task_id}$", "-s", date, "-e", date, "-y")
             return
         wanted: dict[str, Any] = {"dag_run_id": run_id, "task_ids": [task_id], "dry_run": False, "only_failed": False}
-        answer = requests.post(
-            f"{self.url}/api/v2/dags/{dag_id}/clearTaskInstances",
-            json=wanted,
-            headers={"Authorization": f"Bearer {self.token()}"},
-            timeout=60,
-        )
-        answer.raise_for_status()
-        assert answer.json()["total_entries"] == 1, answer.text
+        cleared = self._ask("POST", f"/dags/{dag_id}/clearTaskInstances", json=wanted)["total_entries"]
+        if cleared != 1:
+            raise RuntimeError(f"{cleared} task instances were cleared, not 1")
 
     def wait(self, dag_id: str, run_id: str) -> str:
         """Wait for the end of a run and return its state."""

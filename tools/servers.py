@@ -9,12 +9,12 @@ import signal
 import subprocess
 from pathlib import Path
 
-from e2e.cluster.network import Network, Place
 from tools.debian import program
+from tools.network import Network, Place
 from tools.processes import Process, free_port, listens
 
 SECONDS = 120  # that a server may take to start, on a busy machine
-STORE = Path(__file__).parent / "store.py"
+STORE = Path(__file__).with_name("probes") / "serve_store.py"
 
 
 class PostgreSQL:
