@@ -68,6 +68,8 @@ class Process:
                     os.kill(pid, signal.SIGKILL)
             self._popen.poll()  # so that it is no zombie
             time.sleep(0.05)
+        if self.running():  # macOS has no /proc
+            os.killpg(self.pid, signal.SIGKILL)
         self._popen.wait()
         atexit.unregister(self.kill)  # its ID may be another's soon
 

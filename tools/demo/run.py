@@ -23,7 +23,7 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -32,7 +32,7 @@ from object_stores import ObjectStore, open_store
 from rich.console import Console
 from rich.table import Table
 
-from tools.processes import free_port
+from tools.processes import Process, free_port
 
 PROJECT = Path.cwd()
 DAG_IDS = ["custom_xcom_backend_test", *(path.stem for path in sorted(PROJECT.glob("dags/astro_sdk_*.py")))]
@@ -45,6 +45,7 @@ BIN = Path(sys.executable).parent
 VERSION = version("apache-airflow")
 AIRFLOW_2 = VERSION.startswith("2.")
 
+ENDINGS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 console = Console(highlight=False, record=True)
 
 
@@ -106,7 +107,7 @@ def main() -> None:
             with web_ui() as url:
                 pages = [xcom_page(url, dag_id, trigger(url, dag_id)) for dag_id in DAG_IDS]
                 if Path("plugins", "xcom_explorer").exists():
-                    pages.append(pages[0].removesuffix("/xcom") + "/plugin/xcom-values")
+                    pages.append(pages[-1].removesuffix("/xcom") + "/plugin/xcom-values")
                 for dag_id in DAG_IDS:
                     report(dag_id)
                 keep_open(url, pages)
@@ -207,7 +208,8 @@ def airflow(*arguments: str) -> None:
             load_airflow()  # meanwhile: it takes seconds
             code = process.wait()
         except KeyboardInterrupt:
-            process.wait()  # Ctrl-C reached it too
+            process.terminate()  # Ctrl-C reached it too, SIGTERM did not
+            process.wait()
             raise
     if code:
         tail = "\n".join(log_file().read_text(errors="replace").splitlines()[-20:])
@@ -305,33 +307,31 @@ def web_ui() -> Iterator[str]:
     else:
         os.environ.update(
             {
+                "AIRFLOW__API__HOST": "127.0.0.1",
                 "AIRFLOW__API__PORT": str(port),
+                "AIRFLOW__CORE__PARALLELISM": "2",  # the default is 32 processes
+                "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",  # seconds: a task fails at once on a busy machine
                 "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
                 "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
             }
         )
-    with log_file().open("ab") as log:
-        # In a session of its own, so that Ctrl-C reaches it once, from here, after the web UI was used.
-        process = subprocess.Popen([str(BIN / "airflow"), "standalone"], stdout=log, stderr=log, start_new_session=True)
+    # In a session of its own, so that Ctrl-C reaches it once, from here, after the web UI was used.
+    process = Process("Airflow", [str(BIN / "airflow"), "standalone"], PROJECT, os.environ, log_file())
+    process.end_signal = signal.SIGINT  # by which it ends its own processes
     try:
         wait_until_healthy(url, process, seconds=300)
         yield url
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        process.stop()
 
 
-def wait_until_healthy(url: str, process: subprocess.Popen[bytes], seconds: float) -> None:
+def wait_until_healthy(url: str, process: Process, seconds: float) -> None:
     """Wait until scheduler and metadata database report themselves healthy.
 
     :raises SystemExit: if Airflow ends, or is not healthy after ``seconds``
     """
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline and process.running():
         try:
             health = httpx.get(f"{url}{REST.health}").json()
             if health["scheduler"]["status"] == health["metadatabase"]["status"] == "healthy":
@@ -366,7 +366,7 @@ def trigger(url: str, dag_id: str) -> str:
 
 def xcom_page(url: str, dag_id: str, run_id: str) -> str:
     """Return the address at which the web UI shows the XComs of a run."""
-    task_id = "simulate" if dag_id.startswith("astro_sdk") else "push_objects"
+    task_id = {"astro_sdk_xcom": "simulate", "dataframe_xcom_test": "make_frame"}.get(dag_id, "push_objects")
     return url + REST.xcom_page.format(dag_id=dag_id, task_id=task_id, run_id=quote(run_id))
 
 
@@ -382,7 +382,16 @@ def keep_open(url: str, pages: list[str]) -> None:
         console.print("\nEnding Airflow and the object store.")
 
 
+def interrupt(*_: object) -> NoReturn:
+    """End as by Ctrl-C, once: another signal would interrupt what ends the processes."""
+    for number in ENDINGS:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    for ending in ENDINGS:
+        signal.signal(ending, interrupt)
     try:
         main()
     except KeyboardInterrupt:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -108,11 +109,13 @@ def bake(answers: dict[str, str]) -> Path:
 
 
 def run(command: list[str], project: Path) -> int:
-    """Run the command in the project to its end. Ctrl-C reaches it too: it cleans up, and this waits until it has."""
+    """Run the command in the project to its end. What ends this reaches it too: it cleans up, and this waits for it."""
     # make forbids bytecode for the sake of the template's folder; without it, Airflow is compiled in each process.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), python_path(project)])
     process = subprocess.Popen(command, cwd=project, env=environment)
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # Ctrl-C reaches both
+        signal.signal(ending, lambda number, _: process.send_signal(number))
     while True:
         try:
             return process.wait()
