@@ -39,6 +39,7 @@ from custom_xcom import (
 from include.xcom_backend import files
 from include.xcom_backend.chunks import Chunks
 from include.xcom_backend.codecs import RefusedError
+from include.xcom_backend.compat import AIRFLOW_2
 from include.xcom_backend.files import XComFile, XComFolder
 from include.xcom_backend.reference import (
     InvalidReferenceError,
@@ -478,6 +479,8 @@ def shell(*arguments: str, text: str | None = None) -> subprocess.CompletedProce
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_CTX_")
     }  # of a Dag run here
+    if not AIRFLOW_2:  # what its tasks hand on to their shells
+        kept["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = "airflow-db-not-allowed:///"
     return subprocess.run(
         command, cwd=PROJECT, env=kept, capture_output=True, text=True, check=False, timeout=300, input=text
     )
