@@ -58,6 +58,12 @@ MEASUREMENTS = {
         ],
         {"XCOM_TEMPLATE_RECORD": "1"},
     ),
+    "docker": Measurement(
+        "astro dev start with Docker on each store, into records/docker.json",
+        25,
+        [(*PYTEST, "e2e/docker"), UPDATE],
+        {"XCOM_TEMPLATE_RECORD": "1"},
+    ),
     "compression": Measurement(
         "compressed XComs that get lost, into records/compression.json",
         5,

@@ -18,11 +18,16 @@ DOCKER = ROOT / "records" / "docker.json"
 # Set by `make record ONLY=tested-with`. A plain test run leaves the record as it is.
 RECORD = "XCOM_TEMPLATE_RECORD"
 PROVIDERS = {"aws": "amazon", "gcp": "google", "azure": "microsoft-azure", "local": "common-io"}
-# Commands of the Astro CLI that nobody ran, and why.
+# What of the Astro CLI nobody ran, and why.
 NOT_RUN = {
-    "astro dev start, pytest, parse with Docker": "`make e2e ONLY=docker` runs them, and has not passed as a whole yet",
     "astro deploy, astro deployment": "they need an account",
-    "astro remote deploy": "it needs an account, a container engine and a registry",
+    "astro remote deploy": "it needs an account and a registry",
+}
+NOT_RUN_WITH_DOCKER = {
+    "the real Runtime image": "no registry can be reached where this was recorded; `REAL_IMAGES=1` takes no other",
+    "the image of the agents": "its base needs an account",
+    "Airflow 2, and `requirements.txt` installed with plain pip": "they were begun and not finished",
+    "Docker Desktop, Podman, OrbStack": "the engine was Docker's own, on Linux",
 }
 ASK = """
 import importlib.metadata, json, platform, sys
@@ -94,18 +99,34 @@ def record_cli(version: str, runtime: str, did: Mapping[str, str]) -> None:
         CLI.write_text(json.dumps({"cli": version, "runtime": runtime, "did": did}, indent=2) + "\n", newline="\n")
 
 
-def record_docker(case: str, seen: Mapping[str, str]) -> None:
-    """Write down, if asked to, what a case of `make e2e ONLY=docker` ran on, by the heads of the table."""
+def record_docker(case: str, cli: str, seen: Mapping[str, str | int]) -> None:
+    """Write down what a case of `make e2e ONLY=docker` ran on, and how long it took, if the test run was asked to.
+
+    :param cli: the version of the Astro CLI, such as ``1.45.0``
+    """
     if os.environ.get(RECORD):
         cases = json.loads(DOCKER.read_text()) if DOCKER.exists() else {}
-        DOCKER.write_text(json.dumps({**cases, case: seen}, indent=2, sort_keys=True) + "\n", newline="\n")
+        cases[case] = {"cli": cli, **seen}
+        DOCKER.write_text(json.dumps(cases, indent=2, sort_keys=True) + "\n", newline="\n")
 
 
 def docker_table() -> str:
     """Return what is on record of the Astro CLI with Docker as a Markdown table, a row for each case."""
-    cases = list(json.loads(DOCKER.read_text()).values())
-    rows = [list(cases[0]), ["---"] * len(cases[0]), *(list(case.values()) for case in cases)]
+    rows = [
+        ["Airflow", "Cloud", "XCom backend", "Runtime", "Python", "Start, s", "All, s", "Load", "Image", "Tests passed"]
+    ]
+    rows.append(["---"] * len(rows[0]))
+    for _, case in sorted(json.loads(DOCKER.read_text()).items(), key=lambda item: (item[1]["airflow"], item[0])):
+        names = [case[name] for name in ("airflow", "cloud", "xcom_backend")]
+        numbers = [str(case[name]) for name in ("start_seconds", "seconds", "load")]
+        image = [f"{case['image_bytes'] / 1e6:.0f} MB", str(case["tests_passed"])]
+        rows.append([*names, f"{case['runtime']}: {case['is']}", case["python"], *numbers, *image])
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def not_run_with_docker() -> str:
+    """Return what was not seen of the Astro CLI with Docker, and why, as a Markdown list."""
+    return "".join(f"- Not run: {what}. {why[0].upper()}{why[1:]}.\n" for what, why in NOT_RUN_WITH_DOCKER.items())
 
 
 def cli_table() -> str:

@@ -1,6 +1,6 @@
 """The real Astro CLI opens the emitted project: `make e2e ONLY=astro_cli`.
 
-The CLI has to be on this machine: from Go's module proxy it cannot be built, because its go.mod replaces modules by
+The CLI has to be on this machine: it cannot be installed from Go's module proxy, because its go.mod replaces modules by
 folders of its repository. Name another one than the PATH's with ASTRO=/path/to/astro.
 """
 
@@ -19,7 +19,7 @@ import requests
 import vendor
 from vendor import Vendor
 
-from tools.astro import ASTRO, MISSING, Cli
+from tools.astro import MISSING, Cli, astro_cli
 from tools.background import BUCKET, bucket, keys_in, rows_of, trigger, wait_for
 from tools.baking import CONFIG, ROOT, bake, clean_environment, environment_of_a_project, paths_of, run
 from tools.environments import project_environment
@@ -34,7 +34,7 @@ LEFT_BY_THE_CLI = ".astro/config.yaml.lock"
 # Seconds for `astro dev start`: it installs Airflow first.
 WAIT = 900
 
-pytestmark = [pytest.mark.slice, pytest.mark.skipif(ASTRO is None, reason=MISSING)]
+pytestmark = pytest.mark.slice
 
 
 # For the table of what was tested: what the tests below look at, by command.
@@ -65,6 +65,8 @@ def asked() -> Vendor:
 
 @pytest.fixture(scope="module")
 def astro(asked: Vendor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
+    if astro_cli() is None:
+        pytest.skip(MISSING)
     home = tmp_path_factory.mktemp("home")
     # Nothing but uv: the CLI finds pytest on the PATH where the project has none.
     programs = home / "bin"

@@ -6,14 +6,15 @@ import hashlib
 import os
 import shutil
 import ssl
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+import pytest
+
 from e2e.docker.engine import Docker
 from tools.baking import CONFIG, ROOT
-from tools.debian import program
+from tools.debian import NoProgramError, bootstrap
 from tools.environments import LOCKS
 
 HERE = Path(__file__).parent / "stand-in"
@@ -23,78 +24,104 @@ POSTGRES = "postgres:12.6"  # what the Astro CLI's compose files name
 SUITES = {"3": "sid", "2": "bookworm"}
 # Set where the real images must be had: then nothing is skipped, and nothing stands in.
 REAL = bool(os.environ.get("REAL_IMAGES"))
+REAL_IMAGE = "the real image"
 # What tells pip and uv where packages are on this machine.
 SETTINGS = [f"{tool}_{name}INDEX_URL" for tool in ("PIP", "UV") for name in ("", "EXTRA_")]
 SETTINGS += ["UV_DEFAULT_INDEX", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"]
 PIP_FILES = (os.environ.get("PIP_CONFIG_FILE", ""), "~/.config/pip/pip.conf", "~/.pip/pip.conf", "/etc/pip.conf")
 
 
-def provide(docker: Docker, airflow: str) -> str:
-    """See to it that the images of a project for this Airflow are in the engine, and return which Runtime that is.
+def provide(docker: Docker, airflow: str, installer: str = "uv") -> str:
+    """See to it that the images of a project for this Airflow are in the engine, and say which Runtime that is.
 
     :param airflow: the answer to the template's question of this name
+    :param installer: what a stand-in installs requirements.txt with: ``uv``, or plain ``pip``
     """
+    row = CONFIG["_airflow"][airflow]
+    runtime = row["runtime"]
+    if not is_real(docker, POSTGRES):
+        docker("tag", kept(docker, "postgres", SUITES["3"], {}), POSTGRES)
+    if is_real(docker, runtime):
+        return REAL_IMAGE
+    arguments = {"AIRFLOW": row["version"], "RUNTIME": runtime.rpartition(":")[2], "INSTALLER": installer}
+    build(docker, runtime, "runtime", {"BASE": airflow_image(docker, airflow), **arguments})
+    return f"a stand-in with {installer}"
+
+
+def airflow_image(docker: Docker, airflow: str) -> str:
+    """Return the name of an image of Debian with this Airflow."""
     row = CONFIG["_airflow"][airflow]
     carried = ""
     if row["carries_providers"]:
         carried = " ".join(sorted({line for cloud in CONFIG["_clouds"].values() for line in cloud["requirements"]}))
-    arguments = {
-        "AIRFLOW": row["version"],
-        "RUNTIME": row["runtime"].rpartition(":")[2],
-        "CARRIED": carried,
-        "INSTALLER": os.environ.get("INSTALLER", "uv"),  # what installs requirements.txt: uv, or plain pip
-    }
-    provide_one(docker, POSTGRES, "postgres", SUITES["3"], {})
-    return provide_one(docker, row["runtime"], "runtime", SUITES[airflow], arguments)
+    arguments = {"AIRFLOW": row["version"], "CARRIED": carried}
+    return kept(docker, "airflow", SUITES[airflow], arguments, LOCKS[airflow])
 
 
-def provide_one(docker: Docker, name: str, kind: str, suite: str, arguments: dict[str, str]) -> str:
-    """Pull an image, or else build or load its stand-in."""
-    if not docker.succeeds("image", "inspect", name) and not docker.succeeds("pull", name):
-        assert not REAL, docker("pull", name)
-        archive = KEPT / f"{kind}-{fingerprint(suite, arguments)}.tar"
-        if archive.exists():
-            docker("load", "--input", archive)
-        else:
-            build(docker, name, kind, suite, arguments)
-            KEPT.mkdir(parents=True, exist_ok=True)
-            docker("save", "--output", archive, name)
-    return "a stand-in" if is_stand_in(docker, name) else "the real image"
+def is_real(docker: Docker, name: str) -> bool:
+    """Whether the engine has an image that is no stand-in, or can pull it.
+
+    :raises RuntimeError: if it cannot, where the real images must be had
+    """
+    present = docker.succeeds("image", "inspect", name)
+    if present and not is_stand_in(docker, name):
+        return True
+    if REAL:
+        docker("pull", name)
+        return True
+    return not present and docker.succeeds("pull", name)
 
 
 def is_stand_in(docker: Docker, name: str) -> bool:
-    """Whether an image is one of ours, or made from one."""
+    """Whether an image of the engine is one of ours, or made from one."""
     return docker("image", "inspect", "--format", '{{index .Config.Labels "stand-in"}}', name) == "true"
 
 
-def fingerprint(suite: str, arguments: dict[str, str]) -> str:
-    """Return a short hash of all that a stand-in is made from."""
-    files = [*sorted(path for path in HERE.rglob("*") if path.is_file()), LOCKS["3"], LOCKS["2"]]
-    content = b"\0".join(file.read_bytes() for file in files)
-    return hashlib.sha256(f"{suite} {arguments}".encode() + content).hexdigest()[:12]
+def kept(docker: Docker, kind: str, suite: str, arguments: dict[str, str], lock: Path | None = None) -> str:
+    """Return the name of an image that takes minutes to build: once it is built, its archive stays on this machine."""
+    made_from = [f"{suite} {arguments}".encode(), dockerfile(kind).read_bytes(), lock.read_bytes() if lock else b""]
+    name = f"stand-in/{kind}:{hashlib.sha256(b''.join(made_from)).hexdigest()[:12]}"
+    archive = KEPT / f"{name.replace('/', '-').replace(':', '-')}.tar"
+    if docker.succeeds("image", "inspect", name):
+        return name
+    if archive.exists():
+        docker("load", "--input", archive)
+        return name
+    debian = f"stand-in/debian:{suite}"
+    if not docker.succeeds("image", "inspect", debian):
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder, "debian.tar")
+            try:
+                bootstrap(suite, root, "ca-certificates")
+            except NoProgramError as error:
+                pytest.skip(str(error))
+            docker("import", "--change", "LABEL stand-in=true", root, debian)
+    build(docker, name, kind, {"BASE": debian, **arguments}, lock)
+    KEPT.mkdir(parents=True, exist_ok=True)
+    part = archive.with_suffix(f".{os.getpid()}")
+    docker("save", "--output", part, name)
+    part.replace(archive)
+    return name
 
 
-def build(docker: Docker, name: str, kind: str, suite: str, arguments: dict[str, str]) -> None:
-    """Build a stand-in on a minimal Debian."""
-    base = f"stand-in/{suite}"
+def build(docker: Docker, name: str, kind: str, arguments: dict[str, str], requirements: Path | None = None) -> None:
+    """Build a stand-in on another image.
+
+    :param requirements: what is ``requirements.txt`` in its context
+    """
     with tempfile.TemporaryDirectory() as folder:
         context = Path(shutil.copytree(HERE, Path(folder, "context")))
-        if not docker.succeeds("image", "inspect", base):
-            import_debian(docker, suite, Path(folder, "debian.tar"), base)
-        shutil.copy(Path(sys.executable).parent / "uv", context / "bin")
-        shutil.copy(LOCKS["2" if arguments.get("AIRFLOW", "").startswith("2") else "3"], context / "lock.txt")
+        shutil.copy(Path(sys.executable).parent / "uv", context / "uv")
+        if requirements:
+            shutil.copy(requirements, context / "requirements.txt")
         copy_settings(context / "machine" / "etc")
-        given = [f"--build-arg={key}={value}" for key, value in {"BASE": base, **arguments}.items()]
-        docker("build", "--tag", name, "--file", context / f"{kind}.Dockerfile", *given, context)
+        given = [f"--build-arg={key}={value}" for key, value in arguments.items()]
+        docker("build", "--tag", name, "--file", context / dockerfile(kind).name, *given, context)
 
 
-def import_debian(docker: Docker, suite: str, archive: Path, name: str) -> None:
-    """Make an image of the smallest Debian that can install packages."""
-    # A mirror that is kept as it was on some day is as good as any.
-    options = ["--quiet", "--variant=minbase", "--include=ca-certificates"]
-    options.append('--aptopt=Acquire::Check-Valid-Until "false"')
-    subprocess.run([program("mmdebstrap", "mmdebstrap"), *options, suite, archive], check=True, capture_output=True)
-    docker("import", "--change", "LABEL stand-in=true", archive, name)
+def dockerfile(kind: str) -> Path:
+    """Return the file from which a stand-in is built."""
+    return HERE / f"{kind}.Dockerfile"
 
 
 def copy_settings(etc: Path) -> None:

@@ -369,6 +369,19 @@ The real one opened a bake for aws, without Docker: `make e2e ONLY=astro_cli`. W
 from a stand-in on loopback, and Airflow from the public package index.
 
 {tested_with.cli_table()}
+## The Astro CLI with Docker
+
+`make record ONLY=docker` ran each line from the first command of the project's README to the last: `astro dev start`,
+`ps`, the test Dag, with its rows looked at in Postgres and its objects in the store, the doctor in `astro dev bash`,
+`pytest`, `parse` (and of a broken Dag), `restart` after a change of `.env`, `stop`, `kill`. Afterwards git saw no new
+file, and no container, volume or network was left.
+
+The stand-ins are Debian with Airflow at the Runtime's version, and the Runtime's labels, user and build steps; they
+install `requirements.txt` with uv or plain pip. *Start* is `astro dev start`, with the build of the image. The machine,
+of 2 cores, had other work to do: its load is the average over a quarter of an hour.
+
+{tested_with.docker_table()}
+{tested_with.not_run_with_docker()}
 ## What a bake pins
 
 {table("Package", "`airflow=3`", "`airflow=2`")}"""
