@@ -128,9 +128,8 @@ class Project:
         file.write_text(text if found else f"{text}{name}={value}\n")
 
     def image(self) -> str:
-        """Return the name of the image that the CLI built."""
-        (name,) = self.docker("images", "--format", "{{.Repository}}", f"{self.folder.name}_*/airflow").split()
-        return name
+        """Return the name of the image that the CLI built: the newest, as a killed run may have left one."""
+        return self.docker("images", "--format", "{{.Repository}}", f"{self.folder.name}_*/airflow").split()[0]
 
     def run_the_dag(self) -> dict[str, Any]:
         """Trigger the test Dag, wait until the run succeeded, and return what its rows hold, by key."""
