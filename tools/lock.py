@@ -11,7 +11,8 @@
   these pip installs in a minute or two; without them it searches for what goes together for a quarter of an hour.
 - `projects-python-3.10.txt`: as `projects.txt`, on Python 3.10 with the stand-ins of `python-3.10.txt`.
 - `projects-next.in` and `.txt`: as `projects`, with the coming Airflow that `next` in cookiecutter.json names.
-- `cluster.txt`, from `cluster.in`: what `make e2e` adds to a project for a cluster. It goes with `projects.txt`.
+- `cluster.txt` and `explorer.txt`, from their `.in`: what `make e2e` adds to a project for a cluster, and for the tests
+  of the explorer. They go with `projects.txt`.
 """
 
 from __future__ import annotations
@@ -129,7 +130,8 @@ def lock_all(*options: str) -> None:
     lock("projects-airflow2", CONFIG["_airflow"]["2"]["python"], *options)
     constrain("2", "projects-airflow2", CONFIG["_airflow"]["2"]["python"])
     lock("projects-next", ">=3.11", "--prerelease=if-necessary-or-explicit", *options)
-    lock("cluster", ">=3.11", "--constraint", str(REQUIREMENTS / "projects.txt"), *options)
+    for name in ("cluster", "explorer"):
+        lock(name, ">=3.11", "--constraint", str(REQUIREMENTS / "projects.txt"), *options)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,12 @@ MEASUREMENTS = {
         [(*PYTEST, "e2e/cluster"), UPDATE],
         {"XCOM_TEMPLATE_RECORD": "1"},
     ),
+    "explorer": Measurement(
+        "the time until the explorer shows 1,000 XComs, and what memory it takes, into records/explorer.json",
+        3,
+        [(*PYTEST, "e2e/explorer/test_measured.py"), UPDATE],
+        {"XCOM_TEMPLATE_RECORD": "1"},
+    ),
     "fire": Measurement(
         "what faults do to real runs with both backends, into records/fire.json",
         12,

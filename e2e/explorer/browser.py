@@ -56,6 +56,7 @@ class Look:
         frame = page.frame_locator("iframe[title='XCom values']")
         frame.locator("#xcoms button").first.wait_for()
         title, shown = page.title(), {}
+        expect(frame.locator("#more")).to_be_hidden()
         for key in frame.locator("#xcoms button b").all_text_contents():
             detail = self.open(frame, key)
             inner = page.frames[-1].title()
@@ -63,12 +64,15 @@ class Look:
                 self.problems.append(f"{key}: the title is {page.title()!r}, {inner!r}")
             if alive := detail.locator(ALIVE).count():
                 self.problems.append(f"{key}: {alive} elements that a value should not have")
+            self.unfold(detail)
+            if alive := detail.locator(ALIVE).count():
+                self.problems.append(f"{key}: {alive} elements that a part should not have")
             shown[key] = detail.inner_text()
-        self.open(frame, "matrix")
-        page.screenshot(path=Path(self.orders["pictures"], "tab.png"))
+        self.open(frame, self.orders["download"])
+        page.screenshot(path=Path(self.orders["folder"], "tab.png"))
         with page.expect_download() as download:
             frame.get_by_role("link", name="Download").click()
-        file = Path(self.orders["pictures"], "downloaded")
+        file = Path(self.orders["folder"], "downloaded")
         download.value.save_as(file)
         name, themes = download.value.suggested_filename, {}
         for theme in ("dark", "light"):
@@ -76,12 +80,18 @@ class Look:
             page.evaluate("theme => document.documentElement.className = theme", theme)
             expect(frame.locator("html")).to_have_attribute("data-theme", theme)
             themes[theme] = frame.locator("body").evaluate("body => getComputedStyle(body).backgroundColor")
+        return {"shown": shown, "name": name, "downloaded": str(file), "themes": themes}
+
+    def storage(self) -> dict[str, Any]:
+        """Go to the page in the navigation as a user does, and tell what it shows."""
+        page = self.context.new_page()
+        page.goto(f"{self.orders['url']}/")
         page.get_by_role("button", name="Browse").click()
         page.get_by_role("menuitem", name="XCom storage").or_(page.get_by_role("link", name="XCom storage")).click()
         storage = page.frame_locator("iframe[title='XCom storage']")
         storage.locator("#content > *").first.wait_for()
-        page.screenshot(path=Path(self.orders["pictures"], "storage.png"))
-        return {"shown": shown, "name": name, "themes": themes, "storage": storage.locator("main").inner_text()}
+        page.screenshot(path=Path(self.orders["folder"], "storage.png"))
+        return {"storage": storage.locator("main").inner_text()}
 
     def open(self, frame: FrameLocator, key: str) -> Any:
         """Open a value, and return the part of the page that shows it."""
@@ -90,11 +100,24 @@ class Look:
         frame.locator("#detail .button").wait_for()
         return frame.locator("#detail")
 
+    def unfold(self, detail: Any) -> None:
+        """Open the first parts of Chunks and folders, and wait until each is read."""
+        parts = detail.locator("details.part")
+        for place in range(min(parts.count(), 6)):
+            parts.nth(place).locator("summary").first.click()
+            expect(parts.nth(place)).not_to_contain_text("Reading …")
+
     def address(self, page: str) -> str:
         """Return the address of a page of the plugin, without Airflow's UI around it."""
         return f"{self.orders['url']}/xcom_explorer/{page}?{urlencode(self.orders['where'])}"
 
-    def axe(self, size: str, theme: str) -> None:
+    def axe(self) -> None:
+        """Ask axe about both pages, small and big, light and dark."""
+        for size in SIZES:
+            for theme in ("light", "dark"):
+                self.examine(size, theme)
+
+    def examine(self, size: str, theme: str) -> None:
         """Ask axe about both pages, and whether they are wider than the screen."""
         for name in ("values", "storage"):
             page = self.context.new_page()
@@ -108,7 +131,7 @@ class Look:
             ]
             if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
                 self.problems.append(f"{name}, {size}: wider than the screen")
-            page.screenshot(path=Path(self.orders["pictures"], f"{name}-{size}-{theme}.png"), full_page=True)
+            page.screenshot(path=Path(self.orders["folder"], f"{name}-{size}-{theme}.png"), full_page=True)
             page.close()
 
     def keyboard(self) -> None:
@@ -137,20 +160,38 @@ class Look:
         if not copied.startswith("python -m include.xcom_backend show file:///"):
             self.problems.append(f"copied: {copied}")
 
-    def first_paint(self) -> list[float]:
-        """Return the milliseconds until the list of another task instance is painted, of several visits."""
+    def first_paint(self) -> dict[str, Any]:
+        """Return how many milliseconds each visit to a list of 1,000 XComs takes, and what the last asked for."""
         times = []
         for _ in range(self.orders["visits"]):
-            page = self.context.new_page()
+            page, asked = self.context.new_page(), list[str]()
+            page.on("request", lambda request, asked=asked: asked.append(urlsplit(request.url).path))
             page.goto(self.address("values").replace("task_id=push", "task_id=many"))
-            page.locator("#xcoms li").nth(999).wait_for(state="attached")
+            page.wait_for_function("performance.getEntriesByName('painted').length")
             times.append(page.evaluate("performance.getEntriesByName('painted')[0].startTime"))
+            size = page.evaluate("performance.getEntriesByType('navigation')[0].transferSize")
             page.close()
-        return times
+        return {"first_paint": times, "asked": asked, "size": size}
+
+    def all_of_a_long_list(self) -> dict[str, Any]:
+        """Scroll to the end of 1,000 XComs and find one by its key; return how many items there are each time."""
+        page = self.context.new_page()
+        page.goto(self.address("values").replace("task_id=push", "task_id=many"))
+        page.locator("#xcoms li").first.wait_for()
+        counts = [page.locator("#xcoms li").count()]
+        page.locator("#filter").fill("key_0987")
+        expect(page.locator("#xcoms li")).to_have_count(1)
+        counts.append(page.locator("#xcoms li").count())
+        page.locator("#filter").fill("")
+        while page.locator("#more").is_visible():
+            page.locator(".list").evaluate("list => list.scrollTo(0, list.scrollHeight)")
+            page.wait_for_timeout(100)
+        counts.append(page.locator("#xcoms li").count())
+        return {"counts": counts}
 
 
 def main(orders: dict[str, Any]) -> dict[str, Any]:
-    """Do it all, and return what was seen."""
+    """Do the parts that the orders name, methods of ``Look``, and return what was seen."""
     expect.set_options(timeout=SECONDS)
     with sync_playwright() as playwright:
         # Chromium refuses to be root's without the first; containers have little /dev/shm.
@@ -158,13 +199,9 @@ def main(orders: dict[str, Any]) -> dict[str, Any]:
         browser = playwright.chromium.launch(executable_path=orders["browser"], args=options)
         context = browser.new_context(viewport=SIZES["desktop"], locale="en-US")
         context.grant_permissions(["clipboard-read", "clipboard-write"])
-        look = Look(context, orders)
-        seen = look.in_airflow()
-        look.keyboard()
-        for size in SIZES:
-            for theme in ("light", "dark"):
-                look.axe(size, theme)
-        seen["first_paint"] = look.first_paint()
+        look, seen = Look(context, orders), dict[str, Any]()
+        for part in orders["parts"]:
+            seen |= getattr(look, part)() or {}
         browser.close()
         return {**seen, "problems": look.problems}
 

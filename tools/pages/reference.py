@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tools import manifest, tested_with
-from tools.pages import benchmarks, home
+from tools.pages import benchmarks, explorer, home
 from tools.pages.benchmarks import MB, PAYLOADS, Measured
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +24,7 @@ DOCS = ROOT / "docs"
 PROJECT = ROOT / "{{cookiecutter.project_slug}}"
 PACKAGE = PROJECT / "include" / "xcom_backend"
 MADE = "<!-- made by `make update`: do not edit -->"
-MEASURED_PAGES = ("choose", "dataframes", "fan-out", "move")
+MEASURED_PAGES = ("choose", "dataframes", "explorer", "fan-out", "move")
 MEASURED = re.compile(r"(<!-- measured, by make update: (\w+) -->\n).*?(<!-- end of measured -->)", re.DOTALL)
 
 CLOUDS = {"aws": "AWS", "gcp": "Google Cloud", "azure": "Azure", "local": "Local folder"}
@@ -435,6 +435,7 @@ def with_measured(page: str, found: Measured) -> str:
         "README": lambda: numbers_table(found),
         "home": lambda: home_table(found),
         "many": lambda: counts_table(found, MANY, COUNTED),
+        "explorer": explorer.table,
     }
     return MEASURED.sub(lambda match: match[1] + "".join(tables[match[2]]()) + match[3], page)
 

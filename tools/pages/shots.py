@@ -6,15 +6,19 @@ folder of whoever runs this is called /home/you in the pictures.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -24,8 +28,10 @@ ROOT = Path(__file__).parents[2]
 
 IMAGES = ROOT / "docs" / "images"
 SHOTS = IMAGES / "shots"
-WIDTH, HEIGHT, HEIGHT_OF_A_RECORD = 1280, 720, 1150
+WIDTH, HEIGHT, HEIGHT_OF_A_RECORD = 1280, 720, 880
 DEMO = [str(ROOT / ".venv" / "bin" / "python"), "-m", "tools.demo.start"]
+# Viewports in CSS pixels, by what they add to a picture's name.
+SCREENS: dict[str, Any] = {"": {"width": 1180, "height": 900}, "-phone": {"width": 390, "height": 844}}
 XCOM_PAGES = {
     "xcom-provider-airflow3": ["cloud=aws"],
     "xcom-custom-airflow3": ["cloud=aws", "xcom_backend=custom"],
@@ -38,7 +44,7 @@ TERMINALS = {"demo": ["cloud=aws"], "custom": ["cloud=aws", "xcom_backend=custom
 
 def main() -> None:
     """Make all pictures, or those whose names are arguments."""
-    wanted = sys.argv[1:]
+    wanted = [name.removeprefix("--only=") for name in sys.argv[1:]]
     SHOTS.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
@@ -92,6 +98,9 @@ def shoot(browser: Browser, address: str, name: str) -> None:
     page = context.new_page()
     page.goto(address)
     page.locator("text=big_obj >> visible=true").first.wait_for()
+    subtab = page.get_by_role("link", name="XCom", exact=True)
+    if subtab.count():  # Airflow marks it as chosen only after a click
+        subtab.first.click()
     unfold = page.locator("[aria-label='Expand all extra JSON'], [title='Expand all extra JSON']")
     if unfold.count():
         unfold.first.click()
@@ -107,21 +116,40 @@ def shoot(browser: Browser, address: str, name: str) -> None:
     print(f"Made docs/images/shots/{name}.png", flush=True)
 
 
-def shoot_explorer(browser: Browser, address: str) -> None:
-    """Take pictures of the tab "XCom values", in light and in dark."""
-    for theme in ("light", "dark"):
-        size = {"width": WIDTH, "height": HEIGHT}
+def shoot_explorer(browser: Browser, tab: str) -> None:
+    """Take pictures of the tab "XCom values" and the page "XCom storage", in light and in dark, and on a phone."""
+    site = tab.partition("/dags/")[0]
+    for dag_id in ("xcom_cleanup", "xcom_doctor"):
+        run_dag(browser, site, dag_id)
+    views = {"values": (tab, ".view"), "storage": (f"{site}/plugin/xcom-storage", "#content > *")}
+    for theme, (screen, size) in itertools.product(("light", "dark"), SCREENS.items()):
         context = browser.new_context(viewport=size, device_scale_factor=2, color_scheme=theme, locale="en-GB")
-        context.set_default_timeout(60_000)
+        context.set_default_timeout(120_000)
         page = context.new_page()
-        page.goto(address)
-        frame = page.frame_locator("iframe[title='XCom values']")
-        frame.get_by_role("button", name="big_obj").click()
-        frame.locator(".view").wait_for()
-        settle(page)
-        page.screenshot(path=SHOTS / f"explorer-{theme}.png")
+        for name, (address, shown) in views.items():
+            page.goto(address)
+            page.frame_locator(f"iframe[title='XCom {name}']").locator(shown).first.wait_for()
+            if screen:  # a phone has no room beside Airflow's own navigation
+                page.goto(page.frames[-1].url)
+                page.locator(shown).first.wait_for()
+            settle(page)
+            file = SHOTS / f"explorer-{name}{screen}-{theme}.png"
+            page.screenshot(path=file)
+            print(f"Made {file.relative_to(ROOT)}", flush=True)
         context.close()
-        print(f"Made docs/images/shots/explorer-{theme}.png", flush=True)
+
+
+def run_dag(browser: Browser, site: str, dag_id: str) -> None:
+    """Run a Dag by the REST API of the demo, where anybody is an admin, to its end."""
+    context = browser.new_context()
+    token = context.request.get(f"{site}/auth/token").json()["access_token"]
+    options: Any = {"headers": {"Authorization": f"Bearer {token}"}, "fail_on_status_code": True}
+    dag = f"{site}/api/v2/dags/{dag_id}"
+    context.request.patch(dag, data={"is_paused": False}, **options)
+    run = context.request.post(f"{dag}/dagRuns", data={"logical_date": None}, **options).json()["dag_run_id"]
+    while context.request.get(f"{dag}/dagRuns/{quote(run)}", **options).json()["state"] not in {"success", "failed"}:
+        time.sleep(1)
+    context.close()
 
 
 def settle(page: Page) -> None:

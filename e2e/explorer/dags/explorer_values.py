@@ -7,10 +7,18 @@ import struct
 import zlib
 from datetime import datetime, timezone
 from importlib.util import find_spec
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 from airflow.providers.common.compat.sdk import dag, get_current_context, task
 
+FILES = {
+    "a.csv": b"id,name\n" + b"1,one\n" * 9_000,
+    "page.html": b"<!doctype html><script>document.title='hacked'</script>",
+    "sub/notes.txt": "Größe: 5 µm".encode(),
+    "<img src=x onerror=alert(1)>.bin": bytes(range(256)),
+}
 SCRIPT = "<img src=x onerror=\"document.title='hacked'\"><script>document.title='hacked'</script>"
 
 
@@ -84,9 +92,31 @@ def rich_values() -> dict[str, Any]:
         "inline bytes": b"\x00\xff",
         "inline frame": frame.head(2)[["number"]],
     }
+    if find_spec("include.xcom_backend.chunks"):
+        values |= values_in_parts(frame)
     if find_spec("polars"):
         values["polars"] = __import__("polars").DataFrame({"p": list(range(700)), "q": [None] * 700})
     return values
+
+
+def values_in_parts(frame: Any) -> dict[str, Any]:
+    """Return values that are stored part by part."""
+    from include.xcom_backend.chunks import Chunks
+    from include.xcom_backend.files import XComFile, XComFolder
+
+    folder = Path(mkdtemp())
+    (folder / "sub").mkdir()
+    (folder / "empty").mkdir()
+    for name, data in {**FILES, "picture.png": png(40, 30)}.items():
+        (folder / name).write_bytes(data)
+    return {
+        "chunks": Chunks([frame.head(5), "the second", {SCRIPT: [1, 2]}, SCRIPT.encode() * 9]),
+        "many chunks": Chunks(range(300)),
+        "file": XComFile(folder / "a.csv", name="Zürich report.csv"),
+        "file that is an image": XComFile(folder / "picture.png"),
+        "file that is HTML": XComFile(folder / "page.html", name=f"{SCRIPT[:40]}.html"),
+        "folder": XComFolder(folder),
+    }
 
 
 @dag(schedule=None, start_date=datetime(2024, 1, 1, tzinfo=timezone.utc), catchup=False, tags=["explorer"])
