@@ -66,7 +66,7 @@ def path_of(cloud: str) -> list[Block]:
 def test_a_block_is_run_or_parsed_or_says_why_not(block: Block) -> None:
     followed = {str(one) for cloud in CLOUDS for one in path_of(cloud)}
     if block.of_the_astro_cli:
-        assert not block.title, f"{block}: {TUTORIAL / 'index.md'} says once that no test runs these"
+        assert not block.title, f"{block}: {TUTORIAL / 'index.md'} says once that these are not run block by block"
     elif block.not_run:
         assert re.search(r": \w.{10,}", block.title), (
             f"{block}: give the reason to readers, as `Not run by our tests: …`"
@@ -82,8 +82,12 @@ def test_a_block_is_run_or_parsed_or_says_why_not(block: Block) -> None:
         assert str(block) in followed, f"{block}: no test comes to it, so say in its title why it is not run"
 
 
-def test_the_first_page_says_that_no_test_runs_the_astro_cli() -> None:
-    assert "Blocks of the Astro CLI are not" in FIRST[0].read_text(encoding="utf-8")
+def test_the_first_page_says_how_far_the_astro_cli_was_run() -> None:
+    words = " ".join(FIRST[0].read_text(encoding="utf-8").split())
+    assert (
+        "commands of the Astro CLI that need no account were run too, with Docker and without, but not block by block"
+        in words
+    )
 
 
 def test_az_knows_the_commands_that_need_a_subscription(tmp_path: Path) -> None:
@@ -166,6 +170,7 @@ class Reader:
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(ports[1]),
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(ports[2]),
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+            "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "120",  # seconds: machines are slow at times
             "AWS_EC2_METADATA_DISABLED": "true",
             "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",  # the emulator needs it, Google does not
             "COLUMNS": "160",
