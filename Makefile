@@ -45,7 +45,7 @@ update: .venv/installed ## Write the golden files, the generated pages and the n
 	@$(BIN)/python -m tools.pages
 
 ##@ Maintain
-record: .venv/installed $(if $(filter shots,$(ONLY)),.venv-docs/installed) ## Measure: ONLY=bench, cluster, explorer, fire, upgrade, tested-with, docker, compression, least-privilege, values, shots or fuzz
+record: .venv/installed $(if $(filter shots,$(ONLY)),.venv-docs/installed) ## Measure: ONLY=bench, cluster, explorer, fire, upgrade, tested-with, docker, compression, least-privilege, values, shots, streams or fuzz
 	@$(BIN)/python -m tools.record $(ONLY) $(if $(ROUNDS),--rounds=$(ROUNDS)) $(if $(PART),--only=$(PART))
 
 lock: .venv/installed ## Write the lock files in requirements/

@@ -22,7 +22,6 @@ from tools.servers import PostgreSQL
 
 HOST = "127.0.0.1"
 STEPS = Path(__file__).with_name("probes") / "run_steps.py"
-SECONDS = 600  # that anything may take on a busy machine
 AIRFLOW_2 = {"AIRFLOW__CORE__EXECUTOR": "SequentialExecutor"}
 AIRFLOW_3 = {
     "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
@@ -34,6 +33,8 @@ AIRFLOW_3 = {
 
 class Airflow:
     """One deployment: a home, a metadata database, and the processes that were started in it."""
+
+    seconds = 600  # that anything may take on a busy machine
 
     def __init__(
         self,
@@ -162,9 +163,9 @@ class Airflow:
     def until(self, true: Callable[[], bool], message: str) -> None:
         """Wait until something is true.
 
-        :raises TimeoutError: with the message and the ends of all logs, if it is not after ``SECONDS``
+        :raises TimeoutError: with the message and the ends of all logs, if it is not after ``seconds``
         """
-        end = time.monotonic() + SECONDS
+        end = time.monotonic() + self.seconds
         while not true():
             if time.monotonic() > end:
                 tails = "\n".join(f"{name}:\n{process.tail(15)}" for name, process in self.processes.items())

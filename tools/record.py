@@ -90,6 +90,12 @@ MEASUREMENTS = {
         10,
         [(*DOCS_PYTHON, "-m", "tools.pages.shots")],
     ),
+    "streams": Measurement(
+        "what 1,000 mapped task instances of a real Airflow take from the store over 1,000 items of 1 MB; prints it",
+        40,
+        [(*PYTEST, "-s", "e2e/streams/test_runs.py", "-k", "takes_its_item and 3")],
+        {"FAN_OUT": os.environ.get("FAN_OUT", "1000")},
+    ),
     "fuzz": Measurement(
         "random bytes on codecs and parsers of the custom class; what is interesting stays in e2e/fuzz/corpus/",
         7,
