@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,12 @@ def site(make_site: Make) -> Site:
     reports += [("xcom_doctor", json.dumps(doctor), "2026-01-01 00:00:00")]
     made.insert([(90 + n, "t", -1, "xcom_report", dag, "r", text, when) for n, (dag, text, when) in enumerate(reports)])
     return made
+
+
+def test_no_text_of_a_value_ends_the_data_of_a_page(site: Site) -> None:
+    page = site.get("storage").text
+    (data,) = re.findall('<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    assert json.loads(data)["cleanups"][-1]["report"]["biggest"][0]["key"] == "<script>1</script>"
 
 
 @pytest.fixture(scope="module")
