@@ -8,8 +8,9 @@ import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from e2e.fire.site import BACKENDS, BOUND, PATIENCE, Run, Site, clean, until
 from tools.pages.fire import Outcome
@@ -614,6 +615,20 @@ def key_of_urls(run: Run) -> None:
 )
 def hostile_key(run: Run) -> None:
     run.trigger()
+
+
+# --- in parts --------------------------------------------------------------------------------------------------------
+
+IN_PARTS = {"chunks": "Chunks", "file": "a file"}
+DONE_TO_PARTS = (
+    "busy_at_push store_stopped_at_push errors_at_pull store_stopped_at_pull cut_twice cut_for_good half_object drip "
+    "object_deleted object_truncated bit_flipped"
+)
+for _kind, _words in IN_PARTS.items():
+    for _name in DONE_TO_PARTS.split():
+        _case = CASES[_name]
+        _changes: dict[str, Any] = {"name": f"{_kind}_{_name}", "title": f"{_words}: {_case.title}", "slice": False}
+        CASES[f"{_kind}_{_name}"] = replace(_case, dag_id=f"fire_{_kind}", only="custom", **_changes)
 
 
 # Last and alone: it hurts all that runs.

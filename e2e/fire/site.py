@@ -126,7 +126,7 @@ class Site:
         for backend, path in BACKENDS.items():
             worker = [str(self.python), str(HERE / "worker.py"), str(self.folder / "spool" / backend)]
             self.process(f"worker-{backend}", worker, {"AIRFLOW__CORE__XCOM_BACKEND": path})
-        until(lambda: len(self.get("/dags?limit=50")["dags"]) >= 8, PATIENCE, f"no Dags: {self.log('dag-processor')}")
+        until(lambda: len(self.get("/dags?limit=50")["dags"]) >= 11, PATIENCE, f"no Dags: {self.log('dag-processor')}")
 
     def start_store(self, port: int, folder: Path) -> None:
         """Start an S3 server, which checks signatures, on a folder with a folder for each bucket.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tempfile
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -37,11 +38,33 @@ def wait_at(gate: str, run_id: str) -> None:
             time.sleep(0.1)
 
 
-def push_value(key: str | None = None):  # type: ignore[no-untyped-def]
+def in_parts(value: dict[str, Any], kind: str) -> Any:
+    """Return a value as Chunks, or as a file."""
+    from include.xcom_backend import Chunks, XComFile
+
+    if kind == "chunks":
+        numbers = value.pop("numbers")
+        return Chunks([value, *(numbers[start : start + 1000] for start in range(0, NUMBERS, 1000))])
+    path = Path(tempfile.mkdtemp(), "value.json")
+    path.write_text(json.dumps(value))
+    return XComFile(path)
+
+
+def whole(got: Any) -> Any:
+    """Return the value that Chunks or a file hold."""
+    if type(got).__name__ == "PulledChunks":
+        first, *parts = got
+        return {**first, "numbers": [number for part in parts for number in part]}
+    return json.loads(got.read()) if type(got).__name__ == "PulledFile" else got
+
+
+def push_value(key: str | None = None, kind: str = ""):  # type: ignore[no-untyped-def]
     context = get_current_context()
     run_id, ti = str(context["run_id"]), context["ti"]
     wait_at("push", run_id)
     value = value_of(run_id, ti.try_number)
+    if kind:
+        value = in_parts(value, kind)
     if key is None:
         return value
     return ti.xcom_push(key=key, value=value)
@@ -51,7 +74,7 @@ def pull_value(push_task: str, key: str = "return_value") -> None:
     context = get_current_context()
     run_id, ti = str(context["run_id"]), context["ti"]
     wait_at("pull", run_id)
-    got = ti.xcom_pull(task_ids=push_task, key=key)
+    got = whole(ti.xcom_pull(task_ids=push_task, key=key))
     try_number = got["try"] if isinstance(got, dict) and isinstance(got.get("try"), int) else 0
     verdict = {"right": got == value_of(run_id, try_number), "try": try_number, "type": type(got).__name__}
     verdict["start"] = str(got)[:120]
@@ -60,9 +83,11 @@ def pull_value(push_task: str, key: str = "return_value") -> None:
         file.write(json.dumps(verdict) + "\n")
 
 
-def make(dag_id: str, push_id: str = "push", pull_id: str = "pull", key: str | None = None, retries: int = 0) -> None:
+def make(
+    dag_id: str, push_id: str = "push", pull_id: str = "pull", key: str | None = None, retries: int = 0, kind: str = ""
+) -> None:
     def fire() -> None:
-        pushed = task(push_value, task_id=push_id)(key)
+        pushed = task(push_value, task_id=push_id)(key, kind)
         pulled = task(pull_value, task_id=pull_id, retries=0)(push_id, key or "return_value")
         pushed >> pulled
 
@@ -81,6 +106,8 @@ def fire_template() -> None:
 dag("fire_template", schedule=None)(fire_template)()
 make("fire")
 make("fire_retry", retries=2)
+make("fire_chunks", kind="chunks")
+make("fire_file", kind="file")
 make(UMLAUTS, f"{UMLAUTS}_push", f"{UMLAUTS}_pull", key=f"{UMLAUTS} ключ")
 make(f"d{LONG}.long", f"t{LONG}.push", f"t{LONG}.pull", key="k" * 250)
 make("fire..", "..push", "..")
