@@ -17,6 +17,7 @@ from tools.environments import project_environment
 logging.getLogger("cookiecutter").propagate = False
 
 START_FIRST = {
+    "test_class.py",
     "test_doctor.py",
     "test_projects.py",
     "test_tutorial.py",
