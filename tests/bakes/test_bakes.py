@@ -147,12 +147,13 @@ class Page(HTMLParser):
 
 
 def read_page(text: str) -> None:
-    """Parse HTML; in it may be no script and no style of its own, which the page's policy refuses."""
+    """Parse HTML; in it may be no script and no style but what the server fills in, whose hashes its policy has."""
     page = Page()
     page.feed(text)
     page.close()
     assert page.opened == []
-    assert not re.search(r"<style|<script>| style=| on\w+=", text)
+    filled_in = text.replace("<style>STYLE</style>", "").replace('<script type="module">SCRIPT</script>', "")
+    assert not re.search(r"<style|<script>| style=| on\w+=", filled_in)
 
 
 def read_brackets(text: str) -> None:
@@ -209,7 +210,7 @@ def test_nothing_of_the_template_language_is_left(answers: Answers, bake: Bake) 
         if path.endswith(".sql"):
             text = text.replace("{{ orders }}", "")  # astro-sdk's own, for a table
         if path.startswith(".github/"):
-            text = re.sub(r"\$\{\{ [\w.]+ \}\}", "", text)  # GitHub's own, for a variable or a secret
+            text = re.sub(r"\$\{\{ [\w.()]+ \}\}", "", text)  # GitHub's own, for a variable or a secret
         assert not re.search(r"\{\{|\{%|\{#|cookiecutter", path + text), path
 
 

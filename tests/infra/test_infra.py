@@ -228,10 +228,9 @@ def test_the_commands_of_the_readme_run(infra: Path, tools: Path, moto: str) -> 
     bucket = ("--bucket", "my-xcom-bucket")
     assert aws("s3api", "get-bucket-location", *bucket)["LocationConstraint"] == "eu-central-1"
     assert aws("s3api", "get-bucket-versioning", *bucket)["Status"] == "Enabled"
-    rules = aws("s3api", "get-bucket-lifecycle-configuration", *bucket)["Rules"]
-    assert {rule["ID"]: rule for rule in rules}["forget-xcoms"]["Expiration"]["Days"] == default(infra, "xcom_days")
-    days = {rule["ID"]: rule for rule in rules}["forget-xcoms"]["NoncurrentVersionExpiration"]["NoncurrentDays"]
-    assert days == default(infra, "old_version_days")
+    xcoms, old = aws("s3api", "get-bucket-lifecycle-configuration", *bucket)["Rules"]
+    assert xcoms["Expiration"]["Days"] == default(infra, "xcom_days")
+    assert old["NoncurrentVersionExpiration"]["NoncurrentDays"] == default(infra, "old_version_days")
     stored = json.loads(aws("s3api", "get-bucket-policy", *bucket)["Policy"])
     assert stored == json.loads((infra / "tls-only.json").read_text())
     arn = "arn:aws:iam::123456789012:policy/xcom-my-xcom-project"
