@@ -386,8 +386,8 @@ def run_steps(path: str) -> tuple[Any, Result]:
 def run_cold(what: str, name: str, path: str) -> Result:
     """Return the seconds of the first push and pull in this process, after what every task's process has imported."""
     value = make("nested") if what == "object" else None
-    for name in ("airflow.sdk", "airflow.sdk.bases.xcom", "airflow.sdk.execution_time.supervisor"):
-        import_module(name)
+    for module in ("airflow.sdk", "airflow.sdk.bases.xcom", "airflow.sdk.execution_time.supervisor"):
+        import_module(module)
 
     before, started, cpu = peak()[1], time.perf_counter(), time.process_time()
     backend = contender(name, "nested", path)
