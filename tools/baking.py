@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -128,17 +129,21 @@ def bake(home: Path, output: Path, answers: Answers, *, accept_hooks: bool = Tru
     :param home: a folder for cookiecutter's settings and replay files
     """
     output.mkdir(parents=True, exist_ok=True)
-    project = cookiecutter(
-        str(template()),
-        no_input=True,
-        extra_context={
-            name: as_typed(value) if name not in CHOICES and isinstance(value, str) else value
-            for name, value in answers.items()
-        },
-        output_dir=str(output),
-        config_file=str(write_settings(home)),
-        accept_hooks=accept_hooks,
-    )
+    before, tempfile.tempdir = tempfile.tempdir, str(home)  # cookiecutter leaves a folder behind
+    try:
+        project = cookiecutter(
+            str(template()),
+            no_input=True,
+            extra_context={
+                name: as_typed(value) if name not in CHOICES and isinstance(value, str) else value
+                for name, value in answers.items()
+            },
+            output_dir=str(output),
+            config_file=str(write_settings(home)),
+            accept_hooks=accept_hooks,
+        )
+    finally:
+        tempfile.tempdir = before
     return Path(project)
 
 
