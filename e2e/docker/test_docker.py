@@ -51,7 +51,6 @@ CASES = {
     **{f"{one}-{other}": answers_of(one, other) for one in CLOUDS for other in CHOICES["xcom_backend"]},
     "aws-object_storage-airflow2": answers_of("aws", "object_storage", airflow="2"),
 }
-SLICE = "aws-object_storage"
 DOCTOR = "python -m include.xcom_doctor --deadline 60"  # seconds: machines are slow at times
 LAST_STATE = "SELECT state FROM dag_run ORDER BY id DESC LIMIT 1"
 # Airflow 2 keeps XComs as bytes.
@@ -140,9 +139,7 @@ class Project:
         return {key: json.loads(value) for key, value in (row.split(" ", 1) for row in rows)}
 
 
-@pytest.mark.parametrize(
-    "case", [pytest.param(case, marks=pytest.mark.slice if case == SLICE else ()) for case in CASES]
-)
+@pytest.mark.parametrize("case", CASES)
 def test_from_start_to_kill(case: str, docker: Docker, astro: Cli, tmp_path: Path) -> None:
     began = time.monotonic()
     answers = CASES[case]
