@@ -101,7 +101,7 @@ def test_a_list_tells_what_each_xcom_is_without_reading_it(custom: Site) -> None
     assert listed["text"]["what"] == "str of 90,000, 90.0 kB"
     assert listed["small"]["what"] == "dict of 2"
     assert listed["many chunks"]["what"].startswith("Chunks of 300, ")
-    assert listed["file"]["what"] == "XComFile, file, 54.0 kB"
+    assert listed["file"]["what"] == "XComFile Zürich report.csv, 54.0 kB"
     facts = ("place", "places", "hashed", "size")
     assert [listed["text"][name] for name in facts] == ["file", 1, True, 90_000]
     assert [listed["small"][name] for name in facts] == ["", 0, False, 32]
