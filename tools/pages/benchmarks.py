@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import isnan
 from typing import Any
 
-from tools.baking import ROOT
+from tools.environments import ROOT
 
 RECORD = ROOT / "records" / "benchmarks.json"
 PAGE = ROOT / "docs" / "reference" / "benchmarks.md"
