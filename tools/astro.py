@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tools.baking import ROOT
+from tools.environments import ROOT
 
 OLDEST = (1, 45)
 MISSING = "no Astro CLI on this machine: install it, or name it with ASTRO=/path/to/astro"

@@ -15,9 +15,9 @@ from typing import Any
 
 from cookiecutter.main import cookiecutter
 
+from tools.environments import ROOT as ROOT
 from tools.template import template
 
-ROOT = Path(__file__).parent.parent
 PROJECT_TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
 CONFIG = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tools.baking import ROOT
+from tools.environments import ROOT
 
 PYTHON = (sys.executable,)
 DOCS_PYTHON = (str(ROOT / ".venv-docs" / "bin" / "python"),)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tools.baking import ROOT
+from tools.environments import ROOT
 
 FOLDER = ROOT / "records" / "tested-with"
 CLI = ROOT / "records" / "astro-cli.json"

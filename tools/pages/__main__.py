@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tools.baking import ROOT
+from tools.environments import ROOT
 from tools.pages import address, benchmarks, cluster, compression, fire, reference, troubleshooting, values
 
 

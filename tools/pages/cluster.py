@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tools.baking import ROOT
+from tools.environments import ROOT
 
 PAGE = ROOT / "docs" / "reference" / "cluster.md"
 # The classes by which records/cluster.json names the backends.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from statistics import median
 from typing import Any
 
-from tools.baking import ROOT
+from tools.environments import ROOT
 
 RECORD = ROOT / "records" / "explorer.json"
 

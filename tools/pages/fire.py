@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tools.baking import ROOT
+from tools.environments import ROOT
 
 OUTCOMES = ROOT / "records" / "fire.json"
 PAGE = ROOT / "docs" / "reference" / "fire.md"
